@@ -1,0 +1,1 @@
+//! The ensemble definition, and the arithmetic that turns predictions into a risk.

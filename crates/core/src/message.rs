@@ -1,0 +1,252 @@
+//! What the steps say to each other.
+//!
+//! ```text
+//! ExecutionInput -> extract -> FeatureBatch -> predict × N -> PredictionBatch -> ensemble -> EnsembleOutput
+//! ```
+//! All fields are JSON; times are RFC 3339 in UTC with milliseconds (`2026-11-24T07:49:58.123Z`), so that they
+//! sort as text.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::{Kind, SpecialUse};
+
+/// Most entities in one execution: with 50, orchestration costs a fourteenth of what one entity each costs, and
+/// the state stays well under the 256 KiB that a state machine carries.
+pub const MAX_BATCH_ENTITIES: usize = 50;
+/// Most bytes of an execution's input. Every state adds to it (features 1.5 KB, predictions 0.5 KB per entity),
+/// and the whole must stay under 256 KiB.
+pub const MAX_BATCH_BYTES: usize = 60 * 1024;
+/// Most bytes of an original text that are kept with a score; more is refused as `too_long`.
+pub const MAX_ORIGINAL_BYTES: usize = 2_048;
+
+/// One entity on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Normal form: the key everywhere.
+    pub entity: String,
+    /// Domain or address.
+    pub kind: Kind,
+    /// The text that was asked for, as it was given.
+    pub original: String,
+    /// When it was asked for.
+    pub requested_at: String,
+    /// Which request asked for it: with `requested_at`, the sort key of the score, so that a second delivery of
+    /// the same message writes the same item.
+    pub request_id: String,
+    /// Who asked, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Traffic light protocol marking of the entity, if given (`clear`, `green`, `amber`, `amber+strict`, `red`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tlp: Option<String>,
+}
+
+/// Input of an execution as the dispatcher gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionInput {
+    /// Identifies the batch in logs and scores.
+    pub batch: String,
+    /// At most [`MAX_BATCH_ENTITIES`].
+    pub items: Vec<Item>,
+}
+
+/// Input of an execution: a dispatcher's, or the short form that a person gives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum AnyExecutionInput {
+    /// Normalised already.
+    Batch(ExecutionInput),
+    /// As pasted; normalised by extract. Refused ones are reported in the outcome.
+    Entities {
+        /// At most [`MAX_BATCH_ENTITIES`].
+        entities: Vec<String>,
+    },
+}
+
+/// Input of extract, as the state machine composes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractInput {
+    /// The execution's input, whatever a person gave.
+    pub input: serde_json::Value,
+    /// Name of the execution: the request id of entities given in the short form.
+    pub execution: String,
+    /// When the execution started: the request time of entities given in the short form.
+    pub started_at: String,
+}
+
+/// What became of asking a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceStatus {
+    /// It answered with a fact.
+    Ok,
+    /// It answered that it knows nothing.
+    Empty,
+    /// It did not answer in time.
+    Timeout,
+    /// It failed.
+    Error,
+    /// Its quota is used up.
+    Quota,
+    /// Not asked, since it failed too often of late.
+    OpenCircuit,
+    /// Not asked: not configured, or not for this entity.
+    Skipped,
+}
+
+/// A fact that a person can check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Who says so.
+    pub source: String,
+    /// What it says.
+    pub fact: String,
+    /// The value observed.
+    pub value: String,
+}
+
+/// Features of one entity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The entity and its request.
+    #[serde(flatten)]
+    pub item: Item,
+    /// Set when scoring makes no sense (private address, reserved name): `values` is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub special: Option<SpecialUse>,
+    /// One value per feature of the schema; `null` is missing.
+    pub values: Vec<Option<f32>>,
+    /// Facts found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Evidence>,
+    /// Every source's status, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceStatus>,
+}
+
+/// An entity that was not scored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedEntity {
+    /// As given, cut to 256 bytes.
+    pub original: String,
+    /// Stable code of the reason.
+    pub code: String,
+    /// The reason, for a person.
+    pub reason: String,
+}
+
+/// Output of extract; input of every predictor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureBatch {
+    /// Identifies the batch.
+    pub batch: String,
+    /// Digest of the schema.
+    pub schema: String,
+    /// Names of the features, in the order of `values`.
+    pub features: Vec<String>,
+    /// One per entity.
+    pub rows: Vec<Row>,
+    /// Entities of the short form that are not entities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedEntity>,
+}
+
+/// How much a feature moved one prediction, in the model's margin space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Contribution {
+    /// Name of the feature.
+    pub feature: String,
+    /// Its value; `null` is missing.
+    pub value: Option<f32>,
+    /// Signed: above zero moves towards malicious.
+    pub contribution: f32,
+}
+
+/// Output of a predictor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictionBatch {
+    /// Name of the model.
+    pub model: String,
+    /// Its version.
+    pub version: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// One per row: probability of malice in [0, 1]; `null` abstains.
+    pub probabilities: Vec<Option<f32>>,
+    /// One per row: the strongest contributions, strongest first; empty where none were computed.
+    #[serde(default)]
+    pub contributions: Vec<Vec<Contribution>>,
+    /// Why the model abstains from every row of a kind (`kind_not_covered`, `feature_unknown: x`), if it does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abstentions: Vec<String>,
+}
+
+/// What a branch of the state machine yields: a prediction, or the failure that its `Catch` made an abstention.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PredictionOutcome {
+    /// The predictor answered.
+    Answered(PredictionBatch),
+    /// The predictor failed.
+    Failed {
+        /// Name of the model.
+        model: String,
+        /// The error as Step Functions caught it.
+        error: CaughtError,
+    },
+}
+
+/// What `Catch` hands on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaughtError {
+    /// Error name.
+    #[serde(rename = "Error")]
+    pub error: String,
+    /// Cause: for a function, JSON with `errorMessage`.
+    #[serde(rename = "Cause", default)]
+    pub cause: String,
+}
+
+/// Input of ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleInput {
+    /// Output of extract.
+    pub features: FeatureBatch,
+    /// One per predictor.
+    pub predictions: Vec<PredictionOutcome>,
+}
+
+/// Output of ensemble, and of the execution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EnsembleOutput {
+    /// Identifies the batch.
+    pub batch: String,
+    /// Scores written (a second delivery counts again).
+    pub scored: usize,
+    /// Scores without a risk: fewer predictors answered than the quorum asks.
+    pub abstained: usize,
+    /// Keys of the scores, so that a caller can read them.
+    pub scores: Vec<ScoreKey>,
+    /// Entities of the short form that are not entities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedEntity>,
+    /// Always empty: a batch is written whole, or fails.
+    #[serde(rename = "batchItemFailures")]
+    pub batch_item_failures: Vec<serde_json::Value>,
+}
+
+/// Key of a score in the table.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ScoreKey {
+    /// Partition key.
+    pub entity: String,
+    /// Sort key.
+    pub scored_key: String,
+}
+
+/// Sort key of a score: request time and request id.
+pub fn scored_key(requested_at: &str, request_id: &str) -> String {
+    format!("{requested_at}#{request_id}")
+}

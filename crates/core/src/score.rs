@@ -1,0 +1,127 @@
+//! The score of an entity, as it is stored and shown.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entity::{Kind, SpecialUse};
+use crate::message::{Contribution, Evidence, SourceStatus};
+
+/// What an analyst is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Below the threshold `suspicious` of the kind.
+    Benign,
+    /// Between the thresholds.
+    Suspicious,
+    /// At or above the threshold `malicious` of the kind.
+    Malicious,
+    /// Fewer predictors answered than the quorum asks.
+    Unknown,
+    /// Special-use name or address: scoring makes no sense, and nothing was asked.
+    NotRoutable,
+}
+
+impl Verdict {
+    /// Every verdict, least alarming first.
+    pub const ALL: [Self; 5] =
+        [Self::Benign, Self::Suspicious, Self::Malicious, Self::Unknown, Self::NotRoutable];
+
+    /// As stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Benign => "benign",
+            Self::Suspicious => "suspicious",
+            Self::Malicious => "malicious",
+            Self::Unknown => "unknown",
+            Self::NotRoutable => "not_routable",
+        }
+    }
+}
+
+/// How many predictors had to answer, and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quorum {
+    /// Whether enough answered.
+    pub met: bool,
+    /// How many have to.
+    pub needed: usize,
+    /// How many did.
+    pub answered: usize,
+}
+
+/// One predictor's part in a score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PredictorOutcome {
+    /// Name of the model.
+    pub model: String,
+    /// Version, if it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Digest of its manifest, if it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Probability of malice in [0, 1]; `None` when it abstained or failed.
+    pub probability: Option<f32>,
+    /// Weight in the ensemble for this kind of entity.
+    pub weight: f64,
+    /// Why it has no probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The definition that made a score.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnsembleRef {
+    /// Version of the definition.
+    pub version: String,
+    /// Digest of the definition.
+    pub digest: String,
+}
+
+/// A score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Normal form; partition key.
+    pub entity: String,
+    /// Request time and request id; sort key.
+    pub scored_key: String,
+    /// Domain or address.
+    pub kind: Kind,
+    /// As it was asked for.
+    pub original: String,
+    /// When it was asked for (RFC 3339, UTC, milliseconds).
+    pub requested_at: String,
+    /// When it was scored (likewise).
+    pub scored_at: String,
+    /// Batch that it was scored in.
+    pub batch: String,
+    /// Probability of malice x 100, in [0, 100]; `None` when `verdict` is `unknown` or `not_routable`.
+    pub risk: Option<f64>,
+    /// What an analyst is told.
+    pub verdict: Verdict,
+    /// 1 minus the spread (greatest minus least) of the predictors' probabilities, in [0, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<f32>,
+    /// How many predictors had to answer, and did.
+    pub quorum: Quorum,
+    /// Every member of the ensemble.
+    pub predictors: Vec<PredictorOutcome>,
+    /// The strongest contributions over all members, strongest first.
+    #[serde(default)]
+    pub contributions: Vec<Contribution>,
+    /// Facts found.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// Every source's status, by name.
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceStatus>,
+    /// Why scoring makes no sense, when `verdict` is `not_routable`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub special: Option<SpecialUse>,
+    /// Digest of the feature schema.
+    pub schema: String,
+    /// The ensemble definition.
+    pub ensemble: EnsembleRef,
+}
