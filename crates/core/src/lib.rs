@@ -6,6 +6,7 @@
 //! This crate does no I/O, reads no clock and no environment, and knows nothing of AWS: the caller hands
 //! those in.
 
+pub mod address;
 pub mod digest;
 pub mod ensemble;
 pub mod entity;
@@ -13,7 +14,9 @@ pub mod error_name;
 pub mod message;
 pub mod schema;
 pub mod score;
+pub mod time;
 
+pub use address::AddressFacts;
 pub use entity::{Entity, Kind, Refusal, SpecialUse};
 pub use error_name::ErrorName;
 pub use schema::{Feature, FeatureSchema};
