@@ -1,0 +1,44 @@
+# The menu of developer commands. `make` alone prints it.
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-stop test test-unit test-e2e lint fmt package dataset train golden clean
+
+help: ## Print this menu
+	@echo "Tribunal: scores domain names and IP addresses. Commands:"
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Build, start a local AWS, deploy to it, and score sample entities end to end
+	@scripts/demo.sh
+
+demo-stop: ## Stop the local AWS of the demo
+	@scripts/local-aws.sh stop
+
+test: ## Everything that CI runs: lint, package gates, all tests, end to end
+	@scripts/test.sh
+
+test-unit: ## The Rust tests only
+	@cargo test --workspace --locked
+
+test-e2e: ## The end-to-end tests only (after `make package`)
+	@scripts/test.sh e2e
+
+lint: ## Format check, clippy with warnings denied, licences, bans and sources of dependencies
+	@scripts/test.sh lint
+
+fmt: ## Format the Rust code
+	@cargo fmt --all
+
+package: ## Build target/lambda/*.zip and the command line; check sizes and GLIBC
+	@scripts/build.sh
+
+dataset: package ## Compile the address ranges to datasets/ip-ranges.bin
+	@scripts/dataset.sh
+
+train: package dataset ## Train the models of models/ anew (needs labelled data: training/README.md)
+	@training/run.sh
+
+golden: ## Make the trainers' reference outputs of tests/golden anew
+	@scripts/golden.sh
+
+clean: ## Remove what was built, installed and started here
+	@scripts/local-aws.sh stop
+	@rm -rf target .demo .venv .tools node_modules datasets/node_modules datasets/ip-ranges.bin cdk/cdk.out
