@@ -1,0 +1,50 @@
+/**
+ * The metrics that the functions write (CloudWatch's embedded format, namespace `Tribunal`), by the names and
+ * dimensions that they use:
+ *
+ * | metric           | dimensions                                    |
+ * |------------------|-----------------------------------------------|
+ * | EntitiesReceived | Function=dispatch                             |
+ * | EntitiesRefused  | Function=dispatch                             |
+ * | EntitiesScored   | Function=ensemble                             |
+ * | Abstentions      | Function=ensemble                             |
+ * | DurationMs       | Function; for predict also Model              |
+ */
+
+import { Duration } from 'aws-cdk-lib';
+import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
+
+/** Namespace of all of them. */
+export const NAMESPACE = 'Tribunal';
+/** How finely they are read. */
+export const PERIOD = Duration.minutes(5);
+
+/** Steps that report how long they take. */
+export type StepName = 'dispatch' | 'extract' | 'predict' | 'ensemble';
+/** Counts of entities. */
+export type CountName = 'EntitiesReceived' | 'EntitiesRefused' | 'EntitiesScored' | 'Abstentions';
+
+const COUNTED_BY: Readonly<Record<CountName, StepName>> = {
+  EntitiesReceived: 'dispatch',
+  EntitiesRefused: 'dispatch',
+  EntitiesScored: 'ensemble',
+  Abstentions: 'ensemble',
+};
+
+/** A count of entities, summed over the period. */
+export function entities(metricName: CountName, label: string): Metric {
+  const dimensionsMap = { Function: COUNTED_BY[metricName] };
+  return new Metric({ namespace: NAMESPACE, metricName, dimensionsMap, label, statistic: 'Sum', period: PERIOD });
+}
+
+/** How long a step takes for a batch, in milliseconds. */
+export function duration(step: StepName, statistic: string, model?: string): Metric {
+  return new Metric({
+    namespace: NAMESPACE,
+    metricName: 'DurationMs',
+    dimensionsMap: { Function: step, ...(model === undefined ? {} : { Model: model }) },
+    label: [step, model, statistic].filter((part) => part !== undefined).join(' '),
+    statistic,
+    period: PERIOD,
+  });
+}

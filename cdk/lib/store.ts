@@ -1,0 +1,69 @@
+/** What is kept: models, data sets and ensemble definitions in a bucket; scores in a table. */
+
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
+import { Construct } from 'constructs';
+
+import { accept } from './security-checks';
+
+/** Props of {@link Store}. */
+export interface StoreProps {
+  /** Start of the table's name. */
+  readonly prefix: string;
+  /** Whether both outlive the stack. */
+  readonly retain: boolean;
+}
+
+/** Bucket and table: encrypted, TLS only, nothing public, earlier states can be had back. */
+export class Store extends Construct {
+  /** `models/<name>/`, `ensemble/` and `datasets/`. */
+  readonly bucket: Bucket;
+  /** Scores: by entity and time of the request; by verdict and day through the index `by_verdict`. */
+  readonly table: Table;
+
+  constructor(scope: Construct, id: string, props: StoreProps) {
+    super(scope, id);
+    const removalPolicy = props.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
+    this.bucket = new Bucket(this, 'Bucket', {
+      blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
+      objectOwnership: ObjectOwnership.BUCKET_OWNER_ENFORCED,
+      encryption: BucketEncryption.S3_MANAGED,
+      enforceSSL: true,
+      minimumTLSVersion: 1.2,
+      versioned: true,
+      lifecycleRules: [
+        {
+          id: 'forget-what-was-replaced',
+          noncurrentVersionExpiration: Duration.days(90),
+          abortIncompleteMultipartUploadAfter: Duration.days(7),
+        },
+      ],
+      removalPolicy,
+    });
+    accept(
+      this.bucket,
+      'AwsSolutions-S1',
+      'The bucket holds published models and public data sets, no personal data. Its readers are four roles of ' +
+        'this stack; a second bucket of access logs would be the larger surface. Who wants the record turns on ' +
+        'CloudTrail data events.',
+    );
+    this.table = new Table(this, 'Scores', {
+      tableName: `${props.prefix}-scores`,
+      partitionKey: { name: 'entity', type: AttributeType.STRING },
+      sortKey: { name: 'scored_key', type: AttributeType.STRING },
+      billingMode: BillingMode.PAY_PER_REQUEST,
+      encryption: TableEncryption.AWS_MANAGED,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
+      timeToLiveAttribute: 'expires_at',
+      removalPolicy,
+    });
+    // Sparse: an item without `verdict_day` (a benign one) is not in the index, and costs nothing there.
+    this.table.addGlobalSecondaryIndex({
+      indexName: 'by_verdict',
+      partitionKey: { name: 'verdict_day', type: AttributeType.STRING },
+      sortKey: { name: 'risk', type: AttributeType.NUMBER },
+      projectionType: ProjectionType.ALL,
+    });
+  }
+}
