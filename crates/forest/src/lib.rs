@@ -1,1 +1,59 @@
-//! .
+//! Tree-ensemble inference that agrees with the trainer bit for bit.
+//!
+//! [`Forest::parse`] reads a model file, checks it whole, and brings it into one form; the forest then answers
+//! [`Forest::margins`], [`Forest::probabilities`] and [`Forest::contributions`].
+//!
+//! Shapes: rows are row-major, `n x n_features`, `f32`, and `NaN` is a missing value. Results are one `f64` per
+//! row: the margin (before the link function) or the probability of class 1 (after it).
+//!
+//! Exactness: an XGBoost margin is the `f32` that XGBoost's own predictor gives, widened; a LightGBM raw score and
+//! a scikit-learn forest's probability are the `f64` that the trainer gives. `crates/forest/README.md` says what
+//! was measured.
+//!
+//! Errors: a file that is not a sound model gives a [`ParseError`] that names the place. No input panics, and time
+//! and memory are proportional to the size of the file.
+//!
+//! What it does not do: train, read or write files, use threads, evaluate multi-class or multi-output models,
+//! linear leaves or linear boosters. It refuses those by name.
+//!
+//! ```
+//! use tribunal_forest::{Forest, Format};
+//!
+//! let file = br#"{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 1,
+//!     "feature_names": ["length"], "trees": [{"children_left": [1, -1, -1], "children_right": [2, -1, -1],
+//!     "feature": [0, -1, -1], "threshold": [7.5, 0, 0], "missing_go_to_left": [1, 0, 0],
+//!     "value": [0.5, 0.25, 0.75], "cover": [8, 4, 4]}]}"#;
+//! assert_eq!(Format::detect(file), Some(Format::TribunalForest));
+//! let forest = Forest::parse(file, Format::TribunalForest)?;
+//! let mut probabilities = Vec::new();
+//! forest.probabilities(&[7.0, 8.0, f32::NAN], &mut probabilities)?;
+//! assert_eq!(probabilities, [0.25, 0.75, 0.25]);
+//! let why = forest.contributions(&[8.0])?;
+//! assert_eq!((why.expected, why.values), (0.5, vec![0.25]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod forest;
+mod format;
+mod lightgbm;
+mod predict;
+mod shap;
+mod tree;
+mod tribunal_json;
+mod ubj;
+mod xgboost;
+
+pub use error::{ParseError, PredictError, TreeFault};
+pub use forest::{Forest, Link};
+pub use format::Format;
+pub use shap::Contributions;
+
+/// Most features of a model.
+pub const MAX_FEATURES: usize = 65_536;
+/// Most trees of a model.
+pub const MAX_TREES: usize = 1 << 20;
+/// Most nodes of a model, over all trees.
+pub const MAX_NODES: usize = 1 << 26;
+/// Most edges between a root and a leaf.
+pub const MAX_DEPTH: usize = 1_024;

@@ -1,0 +1,94 @@
+//! The file formats that are read, and how they are told apart.
+
+use serde::{Deserialize, Serialize};
+
+/// How far into a file [`Format::detect`] looks.
+const DETECT_BYTES: usize = 4_096;
+
+/// A model file's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Format {
+    /// XGBoost's UBJSON (`save_model("x.ubj")`, 1.6 and later).
+    #[serde(rename = "xgboost-ubj")]
+    XgboostUbj,
+    /// XGBoost's JSON (`save_model("x.json")`, 1.0 and later).
+    #[serde(rename = "xgboost-json")]
+    XgboostJson,
+    /// LightGBM's text (`save_model`, format v3 and v4).
+    #[serde(rename = "lightgbm-text")]
+    LightgbmText,
+    /// Averaged trees in JSON, described in `crates/forest/FORMAT.md`.
+    #[serde(rename = "tribunal-forest-json")]
+    TribunalForest,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 4] =
+        [Self::XgboostUbj, Self::XgboostJson, Self::LightgbmText, Self::TribunalForest];
+
+    /// As in a manifest.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::XgboostUbj => "xgboost-ubj",
+            Self::XgboostJson => "xgboost-json",
+            Self::LightgbmText => "lightgbm-text",
+            Self::TribunalForest => "tribunal-forest-json",
+        }
+    }
+
+    /// The format that the first bytes look like; `None` when they look like none. A hint for a person who did
+    /// not say the format: [`crate::Forest::parse`] decides whether the file is sound.
+    pub fn detect(bytes: &[u8]) -> Option<Self> {
+        let head = bytes.get(..DETECT_BYTES.min(bytes.len()))?;
+        let text = head.trim_ascii_start();
+        if text.starts_with(b"tree\n") || text.starts_with(b"tree\r\n") {
+            return Some(Self::LightgbmText);
+        }
+        let body = text.strip_prefix(b"{")?;
+        // A UBJSON key starts with the marker of its length; a JSON key with a quote.
+        if matches!(body.first(), Some(b'L' | b'l' | b'I' | b'i' | b'U')) {
+            return Some(Self::XgboostUbj);
+        }
+        let contains = |needle: &[u8]| head.windows(needle.len()).any(|w| w == needle);
+        if contains(b"\"tribunal-forest\"") {
+            return Some(Self::TribunalForest);
+        }
+        contains(b"\"learner\"").then_some(Self::XgboostJson)
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_json_are_those_of_as_str() {
+        for format in Format::ALL {
+            assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{format}\""));
+        }
+    }
+
+    #[test]
+    fn detects_by_the_first_bytes() {
+        let cases: [(&[u8], Option<Format>); 8] = [
+            (b"", None),
+            (b"tree\nversion=v4\n", Some(Format::LightgbmText)),
+            (b"{L\0\0\0\0\0\0\0\x07learner{", Some(Format::XgboostUbj)),
+            (b" {\"learner\": {", Some(Format::XgboostJson)),
+            (b"{\"format\": \"tribunal-forest\"", Some(Format::TribunalForest)),
+            (b"{\"x\": 1}", None),
+            (b"\x80\x04\x95", None),
+            (b"{", None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(Format::detect(bytes), expected, "{}", bytes.escape_ascii());
+        }
+    }
+}
