@@ -1,6 +1,6 @@
 /** What a person has to be told: each alarm says what is wrong, and where to look. */
 
-import { Alarm, ComparisonOperator, IMetric, MathExpression, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { Alarm, ComparisonOperator, IMetric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Function } from 'aws-cdk-lib/aws-lambda';
 import { ITopic, Topic } from 'aws-cdk-lib/aws-sns';
@@ -31,9 +31,6 @@ export interface AlarmsProps extends WatchedProps {
   /** Where alarms are sent to. */
   readonly topicArn?: string;
 }
-
-/** Per cent of the scores of a period that may be without a risk. */
-const ABSTENTIONS_PER_CENT_MAX = 10;
 
 /** Every function by its name in the stack. */
 export function functionsOf(watched: WatchedProps): [string, Function][] {
@@ -70,16 +67,10 @@ export class Alarms extends Construct {
       this.above(`${name}-throttles`, 0, 2, `Invocations of ${name} were throttled: the account's concurrency is used up.`,
         fn.metricThrottles({ period: PERIOD }));
     }
-    this.above('abstentions', ABSTENTIONS_PER_CENT_MAX, 2, 'Per cent of the scores that have no risk: too few models answered.',
-      new MathExpression({
-        expression: 'IF(scored > 0, 100 * abstained / scored, 0)',
-        usingMetrics: {
-          abstained: entities('Abstentions', 'without a risk'),
-          scored: entities('EntitiesScored', 'scored'),
-        },
-        label: 'per cent without a risk',
-        period: PERIOD,
-      }));
+    // A plain count: a score without a risk means that fewer models answered than the quorum asks, which a sound
+    // deployment never has for long.
+    this.above('abstentions', 0, 2, 'Scores without a risk: too few models answered; see which predictors fail.',
+      entities('Abstentions'));
   }
 
   /** An alarm for when a metric is above a threshold for a number of periods. */

@@ -31,10 +31,16 @@ const COUNTED_BY: Readonly<Record<CountName, StepName>> = {
   Abstentions: 'ensemble',
 };
 
-/** A count of entities, summed over the period. */
-export function entities(metricName: CountName, label: string): Metric {
-  const dimensionsMap = { Function: COUNTED_BY[metricName] };
-  return new Metric({ namespace: NAMESPACE, metricName, dimensionsMap, label, statistic: 'Sum', period: PERIOD });
+/** A count of entities, summed over the period; the label is for graphs, an alarm on one metric has none. */
+export function entities(metricName: CountName, label?: string): Metric {
+  return new Metric({
+    namespace: NAMESPACE,
+    metricName,
+    dimensionsMap: { Function: COUNTED_BY[metricName] },
+    statistic: 'Sum',
+    period: PERIOD,
+    ...(label === undefined ? {} : { label }),
+  });
 }
 
 /** How long a step takes for a batch, in milliseconds. */
