@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 const DETECT_BYTES: usize = 4_096;
 
 /// A model file's format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Format {
     /// XGBoost's UBJSON (`save_model("x.ubj")`, 1.6 and later).
     #[serde(rename = "xgboost-ubj")]

@@ -123,11 +123,7 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         feature_names: Some(names),
         objective,
         link,
-        aggregation: if head.values.contains_key("average_output") {
-            Aggregation::Mean
-        } else {
-            Aggregation::SumF64
-        },
+        aggregation: Aggregation::SumF64 { averaged: head.values.contains_key("average_output") },
         flush_tiny: true,
         trees,
     })

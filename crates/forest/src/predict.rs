@@ -49,12 +49,14 @@ impl Forest {
             return Err(PredictError::NoProbability { objective: self.objective.clone() });
         }
         self.margins(rows, out)?;
-        if let Link::Logistic { slope } = self.link {
-            let single = matches!(self.aggregation, Aggregation::SumF32 { .. });
-            for value in out.iter_mut() {
-                *value =
-                    if single { sigmoid_f32(*value as f32) } else { 1.0 / (1.0 + (-slope * *value).exp()) };
+        let Link::Logistic { slope } = self.link else { return Ok(()) };
+        match self.aggregation {
+            Aggregation::SumF32 { .. } => out.iter_mut().for_each(|m| *m = sigmoid_f32(*m as f32)),
+            Aggregation::SumF64 { averaged: true } => {
+                let n = self.trees.roots.len() as f64;
+                out.iter_mut().for_each(|m| *m = sigmoid(slope * (*m / n)));
             }
+            _ => out.iter_mut().for_each(|m| *m = sigmoid(slope * *m)),
         }
         Ok(())
     }
@@ -73,7 +75,7 @@ impl Forest {
                 }
                 out.extend(sums.iter().take(block.len() / self.n_features).map(|&s| f64::from(s)));
             }
-            Aggregation::SumF64 => self.block_sums(block, 1.0, out),
+            Aggregation::SumF64 { .. } => self.block_sums(block, 1.0, out),
             Aggregation::Mean => self.block_sums(block, self.trees.roots.len() as f64, out),
         }
     }
@@ -159,6 +161,11 @@ fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
 fn contains(set: &[u32], category: i64) -> bool {
     let word = usize::try_from(category / 32).ok().and_then(|w| set.get(w));
     category >= 0 && word.is_some_and(|bits| bits >> (category % 32) & 1 == 1)
+}
+
+/// LightGBM's logistic function.
+fn sigmoid(margin: f64) -> f64 {
+    1.0 / (1.0 + (-margin).exp())
 }
 
 /// XGBoost's logistic function, in `f32`.
