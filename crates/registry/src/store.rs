@@ -1,0 +1,187 @@
+//! One type over a bucket and a folder: bounded reads, writes, lists.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+
+use crate::error::{Cause, Fault, RegistryError};
+use crate::s3::{self, S3Access};
+
+/// An object of a registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoredObject {
+    /// Path in the registry.
+    pub path: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// A registry. Cloning is cheap, and clones share their connections.
+#[derive(Clone)]
+pub struct Registry {
+    store: Arc<dyn ObjectStore>,
+    location: String,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Registry").field(&self.location).finish()
+    }
+}
+
+impl Registry {
+    /// Opens `s3://bucket`, `s3://bucket/prefix` or a folder. A bucket is not asked anything yet.
+    ///
+    /// # Errors
+    /// When the address is not one of these, the folder does not exist, or the environment does not make an S3
+    /// client.
+    pub fn open(address: &str) -> Result<Self, RegistryError> {
+        Self::open_with(address, &S3Access::default())
+    }
+
+    /// Like [`Registry::open`], with keys, region and endpoint that differ from the environment's.
+    ///
+    /// # Errors
+    /// As [`Registry::open`].
+    pub fn open_with(address: &str, access: &S3Access) -> Result<Self, RegistryError> {
+        let wrong =
+            |reason: &str| RegistryError::Address { address: address.to_owned(), reason: reason.into() };
+        if let Some(rest) = address.strip_prefix("s3://") {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            if !is_bucket(bucket) {
+                return Err(wrong("a bucket's name is 3 to 63 of a-z 0-9 . -"));
+            }
+            let prefix = Some(prefix).filter(|p| !p.starts_with('/')).and_then(|p| Path::parse(p).ok());
+            let prefix = prefix.ok_or_else(|| wrong("the prefix is not a path"))?;
+            let store = s3::open(address, bucket, access)?;
+            return Ok(if prefix.is_root() {
+                Self::with_store(Arc::new(store), address)
+            } else {
+                Self::with_store(Arc::new(PrefixStore::new(store, prefix)), address)
+            });
+        }
+        if address.is_empty() {
+            return Err(wrong("it is empty"));
+        }
+        if address.contains("://") {
+            return Err(wrong("unknown scheme"));
+        }
+        let store = LocalFileSystem::new_with_prefix(address).map_err(|source| RegistryError::Open {
+            address: address.to_owned(),
+            source: Cause(Box::new(source)),
+        })?;
+        Ok(Self::with_store(Arc::new(store), address))
+    }
+
+    /// A registry in any store; `location` names it in errors.
+    pub fn with_store(store: Arc<dyn ObjectStore>, location: &str) -> Self {
+        Self { store, location: location.trim_end_matches('/').to_owned() }
+    }
+
+    /// Where the registry is, as it was opened.
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Every object under `prefix` (a path in the registry; empty for all), sorted by path.
+    pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<StoredObject>, RegistryError> {
+        let shown = if prefix.is_empty() { "objects" } else { prefix };
+        let failed = |source| self.failed("list", shown, source);
+        let prefix = Path::parse(prefix).map_err(|e| failed(e.into()))?;
+        let mut objects: Vec<StoredObject> = self
+            .store
+            .list(Some(&prefix))
+            .map_ok(|meta| StoredObject { path: meta.location.to_string(), bytes: meta.size })
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        objects.sort();
+        Ok(objects)
+    }
+
+    /// Reads an object of at most `limit` bytes; its size is known before its content is fetched.
+    pub(crate) async fn read(&self, object: &str, limit: u64) -> Result<Bytes, RegistryError> {
+        self.read_if(object, |bytes| {
+            if bytes <= limit {
+                return Ok(());
+            }
+            Err(RegistryError::TooLarge { object: object.to_owned(), bytes, limit })
+        })
+        .await
+    }
+
+    /// Reads an object whose size `accept` accepts.
+    pub(crate) async fn read_if(
+        &self,
+        object: &str,
+        accept: impl FnOnce(u64) -> Result<(), RegistryError>,
+    ) -> Result<Bytes, RegistryError> {
+        let failed = |source| self.failed("read", object, source);
+        let path = Path::parse(object).map_err(|e| failed(e.into()))?;
+        let found = self.store.get(&path).await.map_err(failed)?;
+        accept(found.meta.size)?;
+        found.bytes().await.map_err(failed)
+    }
+
+    /// The size of an object; `None` when it is not there.
+    pub(crate) async fn size(&self, object: &str) -> Result<Option<u64>, RegistryError> {
+        let failed = |source| self.failed("read", object, source);
+        let path = Path::parse(object).map_err(|e| failed(e.into()))?;
+        match self.store.head(&path).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    pub(crate) async fn write(&self, object: &str, bytes: Bytes) -> Result<(), RegistryError> {
+        let failed = |source| self.failed("write", object, source);
+        let path = Path::parse(object).map_err(|e| failed(e.into()))?;
+        self.store.put(&path, PutPayload::from_bytes(bytes)).await.map_err(failed)?;
+        Ok(())
+    }
+
+    fn failed(&self, operation: &'static str, object: &str, source: object_store::Error) -> RegistryError {
+        RegistryError::Store {
+            operation,
+            object: object.to_owned(),
+            location: self.location.clone(),
+            fault: Fault::of(&source),
+            source: Cause(Box::new(source)),
+        }
+    }
+}
+
+fn is_bucket(text: &str) -> bool {
+    (3..=63).contains(&text.len())
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused_with_the_reason() {
+        let cases = [
+            ("", "empty"),
+            ("gs://bucket", "unknown scheme"),
+            ("s3://", "bucket"),
+            ("s3://Upper", "bucket"),
+            ("s3://bucket//x", "prefix"),
+            ("s3://bucket/../x", "prefix"),
+        ];
+        for (address, reason) in cases {
+            let error = Registry::open(address).unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains(address), "{address}: {error}");
+        }
+        let error = Registry::open("/no/such/folder").unwrap_err();
+        assert!(error.to_string().contains("/no/such/folder"), "{error}");
+    }
+}
