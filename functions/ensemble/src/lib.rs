@@ -1,1 +1,31 @@
-//! .
+//! The ensemble step: predictions become one stored score per entity.
+//!
+//! ```text
+//! EnsembleInput -> score_batch (pure) -> ScoreItem -> one conditional PutItem each -> EnsembleOutput
+//! ```
+//! The arithmetic is `tribunal_core::ensemble`; the table's layout, and why it is written as it is, stand in
+//! `docs/scores.md`. Readers of the table need [`items`] and [`index`] only.
+//!
+//! Errors carry the names of `tribunal_core::ErrorName`: `InvalidInput` and `BatchTooLarge` for an event that is
+//! not of the contract, `EnsembleUnavailable` for a definition that cannot be used, and `StoreThrottled`,
+//! `StoreUnavailable` and `StoreRefused` for S3 and DynamoDB.
+//!
+//! It runs no model, and it does not read the table: "latest" is a question of the sort key.
+
+mod bounds;
+mod check;
+mod definition;
+pub mod index;
+pub mod items;
+mod score;
+mod step;
+mod store;
+
+pub use bounds::{
+    MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_EVIDENCE_BYTES, MAX_FEATURES, MAX_REASON_BYTES, MAX_SOURCES,
+};
+pub use check::{InputError, check};
+pub use definition::{Definitions, LoadError, Loaded, RETRY_AFTER};
+pub use score::score_batch;
+pub use step::{ConfigError, Ensemble, Ttl};
+pub use store::{DynamoStore, Fault, ScoreStore, StoreError, Written, write_all};

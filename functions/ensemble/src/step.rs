@@ -1,0 +1,186 @@
+//! The step: one event in, scores written, their keys out.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tribunal_core::message::{EnsembleInput, EnsembleOutput, Row};
+use tribunal_core::time::rfc3339_millis;
+use tribunal_core::{Score, Verdict};
+use tribunal_registry::{Registry, RegistryError};
+use tribunal_runtime::{Environment, EventLog, FunctionError, Invocation, MissingVariables, Step};
+use tribunal_runtime::{chain, now_ms, sdk};
+
+use crate::check::{InputError, check};
+use crate::definition::{Definitions, LoadError, Loaded, RETRY_AFTER};
+use crate::items::{ScoreItem, key_of};
+use crate::score::{Answers, score_batch};
+use crate::store::{DynamoStore, ScoreStore, StoreError, write_all};
+
+const REGISTRY: &str = "TRIBUNAL_REGISTRY";
+const TABLE: &str = "TRIBUNAL_TABLE";
+const TTL_DAYS: &str = "TRIBUNAL_SCORE_TTL_DAYS";
+/// Kept of an event's time for its answer.
+const RESERVE: Duration = Duration::from_millis(500);
+/// Time for the writes when the event has no deadline.
+const DEFAULT_BUDGET: Duration = Duration::from_secs(8);
+
+/// How long scores are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl(u64);
+
+impl Ttl {
+    /// Reads a number of days, 1 to 3650.
+    ///
+    /// # Errors
+    /// Names the value and the limits.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        match text.parse() {
+            Ok(days) if (1..=3_650).contains(&days) => Ok(Self(days)),
+            _ => Err(ConfigError::Ttl(text.chars().take(40).collect())),
+        }
+    }
+
+    /// Seconds since 1970 at which something of `now_ms` is past its time.
+    pub fn expires_at(self, now_ms: u64) -> u64 {
+        now_ms / 1000 + self.0 * 24 * 60 * 60
+    }
+}
+
+/// Why the function cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A variable is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingVariables),
+    /// The time to live is not one.
+    #[error("{TTL_DAYS} is {0:?}; whole days from 1 to 3650 are allowed")]
+    Ttl(String),
+    /// The registry's address is not one.
+    #[error("{REGISTRY} cannot be used")]
+    Registry(#[source] RegistryError),
+}
+
+/// The step and what it works with.
+#[derive(Debug)]
+pub struct Ensemble<S> {
+    definitions: Definitions,
+    store: S,
+    ttl: Ttl,
+}
+
+impl Ensemble<DynamoStore> {
+    /// Reads the configuration, and loads the definition. A definition that cannot be loaded is logged, and told
+    /// to every event until it can.
+    ///
+    /// # Errors
+    /// When the configuration names no usable registry, table and time to live.
+    pub async fn start() -> Result<Self, ConfigError> {
+        let environment = Environment::read(&[REGISTRY, TABLE, TTL_DAYS], &[])?;
+        let ttl = Ttl::parse(environment.get(TTL_DAYS))?;
+        let registry = Registry::open(environment.get(REGISTRY)).map_err(ConfigError::Registry)?;
+        let (definitions, config) = futures::join!(Definitions::start(registry, RETRY_AFTER), sdk::config());
+        let step = Self::new(definitions, DynamoStore::new(&config, environment.get(TABLE)), ttl);
+        step.report_cold_start().await;
+        Ok(step)
+    }
+}
+
+impl<S: ScoreStore> Ensemble<S> {
+    /// The step over a store.
+    pub const fn new(definitions: Definitions, store: S, ttl: Ttl) -> Self {
+        Self { definitions, store, ttl }
+    }
+
+    async fn report_cold_start(&self) {
+        if let Err(error) = self.definitions.current().await {
+            let mut log = EventLog::new(Self::NAME);
+            log.field("event", "cold_start_failed");
+            log.field("error", error.error_name().as_str());
+            log.field("cause", chain(&error));
+            log.count("Failures", 1);
+            log.emit();
+        }
+    }
+
+    async fn definition(&self) -> Result<Arc<Loaded>, FunctionError> {
+        self.definitions.current().await.map_err(|e: Arc<LoadError>| FunctionError::new(e.error_name(), e))
+    }
+}
+
+impl<S: ScoreStore> Step for Ensemble<S> {
+    const NAME: &'static str = "ensemble";
+    type Input = EnsembleInput;
+    type Output = EnsembleOutput;
+
+    async fn handle(
+        &self,
+        input: EnsembleInput,
+        invocation: &Invocation,
+        log: &mut EventLog,
+    ) -> Result<EnsembleOutput, FunctionError> {
+        log.field("batch", input.features.batch.chars().take(128).collect::<String>());
+        check(&input).map_err(|e: InputError| FunctionError::new(e.error_name(), e))?;
+        let loaded = self.definition().await?;
+        log.field("ensemble", loaded.definition.version.as_str());
+        let now = now_ms();
+        let scores = score_batch(&loaded.definition, &loaded.digest, &input, &rfc3339_millis(now));
+        report(log, &scores, &Answers::of(&loaded.definition, &input));
+        let items = self.items(scores, input.features.rows, now);
+        let new = self.write(&items, invocation).await.map_err(|e| FunctionError::new(e.error_name(), e))?;
+        let abstained = items.iter().filter(|item| item.score.verdict == Verdict::Unknown).count();
+        log.field("already_there", items.len().saturating_sub(new));
+        log.count("EntitiesScored", items.len());
+        log.count("Abstentions", abstained);
+        Ok(EnsembleOutput {
+            batch: input.features.batch,
+            scored: items.len(),
+            abstained,
+            scores: items.iter().map(|item| key_of(&item.score)).collect(),
+            refused: input.features.refused,
+            batch_item_failures: Vec::new(),
+        })
+    }
+}
+
+impl<S: ScoreStore> Ensemble<S> {
+    /// Scores with their vectors; of one key the first.
+    fn items(&self, scores: Vec<Score>, rows: Vec<Row>, now_ms: u64) -> Vec<ScoreItem> {
+        let expires_at = self.ttl.expires_at(now_ms);
+        let mut keys = HashSet::new();
+        scores
+            .into_iter()
+            .zip(rows)
+            .filter(|(score, _)| keys.insert(key_of(score)))
+            .map(|(score, row)| {
+                let vector = row.values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect();
+                ScoreItem { score, vector, expires_at }
+            })
+            .collect()
+    }
+
+    /// Writes what is new, and says how much that was.
+    async fn write(&self, items: &[ScoreItem], invocation: &Invocation) -> Result<usize, StoreError> {
+        let items = items.iter().map(ScoreItem::to_item).collect::<Result<Vec<_>, _>>()?;
+        let budget = match invocation.deadline_ms {
+            0 => DEFAULT_BUDGET,
+            _ => invocation.remaining().saturating_sub(RESERVE),
+        };
+        write_all(&self.store, items, budget).await
+    }
+}
+
+/// Counts for the log: scores per verdict, and predictors that gave nothing for the batch.
+fn report(log: &mut EventLog, scores: &[Score], answers: &Answers<'_>) {
+    log.count("PredictorsMissing", answers.missing());
+    log.field("predictions_of_strangers", answers.strangers);
+    for (name, verdict) in [
+        ("VerdictBenign", Verdict::Benign),
+        ("VerdictSuspicious", Verdict::Suspicious),
+        ("VerdictMalicious", Verdict::Malicious),
+        ("VerdictUnknown", Verdict::Unknown),
+        ("VerdictNotRoutable", Verdict::NotRoutable),
+    ] {
+        log.count(name, scores.iter().filter(|score| score.verdict == verdict).count());
+    }
+}
