@@ -102,12 +102,16 @@ export function readEnsemble(registry: string): Ensemble {
   const pointer = join(registry, 'ensemble', 'current.json');
   const version = field(readJson(pointer), 'version');
   if (typeof version !== 'string' || !VERSION.test(version)) {
-    throw new Error(`${pointer}: version is ${JSON.stringify(version)}, expected a text that matches ${VERSION}`);
+    throw new Error(
+      `${pointer}: version is ${JSON.stringify(version)}, expected a text that matches ${VERSION}`,
+    );
   }
   const path = join(registry, 'ensemble', 'versions', `${version}.json`);
   const members = field(readJson(path), 'members');
   if (!Array.isArray(members) || members.length === 0) {
-    throw new Error(`${path}: members is ${JSON.stringify(members)}, expected a list with at least one member`);
+    throw new Error(
+      `${path}: members is ${JSON.stringify(members)}, expected a list with at least one member`,
+    );
   }
   const models = members.map((member) => modelName(path, field(member, 'model')));
   const twice = models.find((name, at) => models.indexOf(name) !== at);
@@ -119,7 +123,9 @@ export function readEnsemble(registry: string): Ensemble {
 
 function modelName(path: string, name: unknown): string {
   if (typeof name !== 'string' || !MODEL_NAME.test(name)) {
-    throw new Error(`${path}: a member's model is ${JSON.stringify(name)}, expected a text that matches ${MODEL_NAME}`);
+    throw new Error(
+      `${path}: a member's model is ${JSON.stringify(name)}, expected a text that matches ${MODEL_NAME}`,
+    );
   }
   return name;
 }
@@ -154,7 +160,9 @@ function withBranches(state: State, arns: FunctionArns): State {
     return state;
   }
   if (others.length > 0) {
-    throw new Error(`a Parallel state has ${others.length + 1} branches, expected the one that stands for every model`);
+    throw new Error(
+      `a Parallel state has ${others.length + 1} branches, expected the one that stands for every model`,
+    );
   }
   const branches = Object.entries(arns.predict).map(([model, arn]) =>
     substitute(branch, { Model: model, PredictFunctionArn: arn }),

@@ -34,7 +34,10 @@ export interface AlarmsProps extends WatchedProps {
 
 /** Every function by its name in the stack. */
 export function functionsOf(watched: WatchedProps): [string, Function][] {
-  const predictors = Object.entries(watched.steps.predict).map(([model, fn]): [string, Function] => [`predict-${model}`, fn]);
+  const predictors = Object.entries(watched.steps.predict).map(([model, fn]): [string, Function] => [
+    `predict-${model}`,
+    fn,
+  ]);
   return [
     ['dispatch', watched.dispatch],
     ['extract', watched.steps.extract],
@@ -53,28 +56,69 @@ export class Alarms extends Construct {
     this.prefix = props.prefix;
     this.topic = props.topicArn === undefined ? undefined : Topic.fromTopicArn(this, 'Topic', props.topicArn);
     const { intake, machine } = props;
-    this.above('dlq-not-empty', 0, 1, 'Refused or failed messages wait: `tribunal dlq` says why.',
-      intake.dlq.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: 'Maximum' }));
-    this.above('queue-age', VISIBILITY_TIMEOUT.toSeconds(), 2, 'Messages wait longer than one failed delivery takes.',
-      intake.queue.metricApproximateAgeOfOldestMessage({ period: PERIOD, statistic: 'Maximum' }));
-    this.above('executions-failed', 0, 1, 'Batches failed; the log of the state machine has state and error.',
-      machine.metricFailed({ period: PERIOD }));
-    this.above('executions-timed-out', 0, 1, 'Batches took longer than the state machine allows.',
-      machine.metricTimedOut({ period: PERIOD }));
+    this.above(
+      'dlq-not-empty',
+      0,
+      1,
+      'Refused or failed messages wait: `tribunal dlq` says why.',
+      intake.dlq.metricApproximateNumberOfMessagesVisible({ period: PERIOD, statistic: 'Maximum' }),
+    );
+    this.above(
+      'queue-age',
+      VISIBILITY_TIMEOUT.toSeconds(),
+      2,
+      'Messages wait longer than one failed delivery takes.',
+      intake.queue.metricApproximateAgeOfOldestMessage({ period: PERIOD, statistic: 'Maximum' }),
+    );
+    this.above(
+      'executions-failed',
+      0,
+      1,
+      'Batches failed; the log of the state machine has state and error.',
+      machine.metricFailed({ period: PERIOD }),
+    );
+    this.above(
+      'executions-timed-out',
+      0,
+      1,
+      'Batches took longer than the state machine allows.',
+      machine.metricTimedOut({ period: PERIOD }),
+    );
     for (const [name, fn] of functionsOf(props)) {
-      this.above(`${name}-errors`, 0, 1, `Invocations failed; the log group of ${name} has the chain of causes.`,
-        fn.metricErrors({ period: PERIOD }));
-      this.above(`${name}-throttles`, 0, 2, `Invocations of ${name} were throttled: the account's concurrency is used up.`,
-        fn.metricThrottles({ period: PERIOD }));
+      this.above(
+        `${name}-errors`,
+        0,
+        1,
+        `Invocations failed; the log group of ${name} has the chain of causes.`,
+        fn.metricErrors({ period: PERIOD }),
+      );
+      this.above(
+        `${name}-throttles`,
+        0,
+        2,
+        `Invocations of ${name} were throttled: the account's concurrency is used up.`,
+        fn.metricThrottles({ period: PERIOD }),
+      );
     }
     // A plain count: a score without a risk means that fewer models answered than the quorum asks, which a sound
     // deployment never has for long.
-    this.above('abstentions', 0, 2, 'Scores without a risk: too few models answered; see which predictors fail.',
-      entities('Abstentions'));
+    this.above(
+      'abstentions',
+      0,
+      2,
+      'Scores without a risk: too few models answered; see which predictors fail.',
+      entities('Abstentions'),
+    );
   }
 
   /** An alarm for when a metric is above a threshold for a number of periods. */
-  private above(name: string, threshold: number, periods: number, description: string, metric: IMetric): void {
+  private above(
+    name: string,
+    threshold: number,
+    periods: number,
+    description: string,
+    metric: IMetric,
+  ): void {
     const alarm = new Alarm(this, name, {
       alarmName: `${this.prefix}-${name}`,
       alarmDescription: description,

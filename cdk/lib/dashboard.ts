@@ -5,7 +5,7 @@ import { Dashboard, GraphWidget, IMetric, IWidget } from 'aws-cdk-lib/aws-cloudw
 import { Construct } from 'constructs';
 
 import { functionsOf, WatchedProps } from './alarms';
-import { duration, entities, PERIOD } from './metrics';
+import { abstentionsOf, duration, entities, PERIOD } from './metrics';
 
 /** The dashboard. */
 export class Overview extends Construct {
@@ -18,8 +18,15 @@ export class Overview extends Construct {
     const functions = functionsOf(props);
     const widgets: IWidget[][] = [
       [
-        graph('Entities', 'entities', [entities('EntitiesReceived', 'received'), entities('EntitiesScored', 'scored')]),
-        graph('Not scored', 'entities', [entities('EntitiesRefused', 'refused'), entities('Abstentions', 'without a risk')]),
+        graph('Entities', 'entities', [
+          entities('EntitiesReceived', 'received'),
+          entities('EntitiesScored', 'scored'),
+        ]),
+        graph('Refusals and abstentions', 'entities', [
+          entities('EntitiesRefused', 'refused'),
+          entities('Abstentions', 'scored without a risk'),
+          ...models.map(abstentionsOf),
+        ]),
       ],
       [
         graph('Time per batch, median', 'ms', [
@@ -37,7 +44,9 @@ export class Overview extends Construct {
           intake.queue.metricApproximateNumberOfMessagesNotVisible({ ...both, label: 'in work' }),
           intake.dlq.metricApproximateNumberOfMessagesVisible({ ...both, label: 'dead letters' }),
         ]),
-        graph('Oldest message', 's', [intake.queue.metricApproximateAgeOfOldestMessage({ ...both, label: 'age' })]),
+        graph('Oldest message', 's', [
+          intake.queue.metricApproximateAgeOfOldestMessage({ ...both, label: 'age' }),
+        ]),
       ],
       [
         graph('Executions', 'executions', [
@@ -48,7 +57,9 @@ export class Overview extends Construct {
         ]),
         graph('Failed and throttled invocations', 'invocations', [
           ...functions.map(([name, fn]) => fn.metricErrors({ period: PERIOD, label: `${name} failed` })),
-          ...functions.map(([name, fn]) => fn.metricThrottles({ period: PERIOD, label: `${name} throttled` })),
+          ...functions.map(([name, fn]) =>
+            fn.metricThrottles({ period: PERIOD, label: `${name} throttled` }),
+          ),
         ]),
       ],
     ];
@@ -62,5 +73,11 @@ export class Overview extends Construct {
 
 /** Half a row. */
 function graph(title: string, unit: string, left: IMetric[]): GraphWidget {
-  return new GraphWidget({ title, left, leftYAxis: { label: unit, min: 0, showUnits: false }, width: 12, height: 6 });
+  return new GraphWidget({
+    title,
+    left,
+    leftYAxis: { label: unit, min: 0, showUnits: false },
+    width: 12,
+    height: 6,
+  });
 }

@@ -29,7 +29,7 @@ export class Dispatch extends Construct {
   constructor(scope: Construct, id: string, props: DispatchProps) {
     super(scope, id);
     const { settings, intake, machine } = props;
-    this.function = new NativeFunction(this, 'Dispatch', {
+    this.function = new NativeFunction(this, 'Function', {
       settings,
       program: 'dispatch',
       description: 'Queue messages to executions of the state machine',

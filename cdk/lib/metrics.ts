@@ -7,7 +7,8 @@
  * | EntitiesReceived | Function=dispatch                             |
  * | EntitiesRefused  | Function=dispatch                             |
  * | EntitiesScored   | Function=ensemble                             |
- * | Abstentions      | Function=ensemble                             |
+ * | Abstentions      | Function=ensemble: scores without a risk      |
+ * | Abstentions      | Function=predict, Model: no probability given |
  * | DurationMs       | Function; for predict also Model              |
  */
 
@@ -40,6 +41,18 @@ export function entities(metricName: CountName, label?: string): Metric {
     statistic: 'Sum',
     period: PERIOD,
     ...(label === undefined ? {} : { label }),
+  });
+}
+
+/** How often a model gave no probability for an entity. */
+export function abstentionsOf(model: string): Metric {
+  return new Metric({
+    namespace: NAMESPACE,
+    metricName: 'Abstentions',
+    dimensionsMap: { Function: 'predict', Model: model },
+    statistic: 'Sum',
+    period: PERIOD,
+    label: `${model} abstained`,
   });
 }
 

@@ -70,7 +70,11 @@ export class NativeFunction extends Construct {
       logGroup,
       tracing: Tracing.ACTIVE,
     });
-    accept(role, 'AwsSolutions-IAM5[Resource::*]', 'X-Ray has no resources: its two write actions take only *.');
+    accept(
+      role,
+      'AwsSolutions-IAM5[Resource::*]',
+      'X-Ray has no resources: its two write actions take only *.',
+    );
   }
 }
 
@@ -78,7 +82,9 @@ export class NativeFunction extends Construct {
 function zipOf(program: string, settings: Settings): string {
   const path = join(settings.lambdaDir, `${program}.zip`);
   if (!existsSync(path)) {
-    throw new Error(`${path} does not exist: run \`make package\` first (it builds the functions for this machine)`);
+    throw new Error(
+      `${path} does not exist: run \`make package\` first (it builds the functions and packs them)`,
+    );
   }
   return path;
 }

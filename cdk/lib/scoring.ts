@@ -40,7 +40,10 @@ export class Scoring extends Construct {
     });
     const functions = [steps.extract, ...predictors.map(([, fn]) => fn), steps.ensemble];
     role.addToPolicy(
-      new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: functions.map((fn) => fn.functionArn) }),
+      new PolicyStatement({
+        actions: ['lambda:InvokeFunction'],
+        resources: functions.map((fn) => fn.functionArn),
+      }),
     );
     this.machine = new StateMachine(this, 'Machine', {
       stateMachineName,

@@ -51,7 +51,9 @@ const BATCH_WITHOUT_WINDOW_MAX = 10;
 export function readSettings(context: (name: string) => unknown): Settings {
   const text = (name: string, fallback: string, allowed: RegExp): string => {
     const value = context(name) ?? fallback;
-    return typeof value === 'string' && allowed.test(value) ? value : refuse(name, value, `a text that matches ${allowed}`);
+    return typeof value === 'string' && allowed.test(value)
+      ? value
+      : refuse(name, value, `a text that matches ${allowed}`);
   };
   const whole = (name: string, fallback: number, min: number, max: number): number => {
     const given = context(name) ?? fallback;
@@ -63,7 +65,11 @@ export function readSettings(context: (name: string) => unknown): Settings {
   const batchSize = whole('batchSize', 10, 1, 1_000);
   const batchWindowSeconds = whole('batchWindowSeconds', 1, 0, 300);
   if (batchSize > BATCH_WITHOUT_WINDOW_MAX && batchWindowSeconds === 0) {
-    refuse('batchWindowSeconds', 0, `at least 1, since batchSize is ${batchSize} and not at most ${BATCH_WITHOUT_WINDOW_MAX}`);
+    refuse(
+      'batchWindowSeconds',
+      0,
+      `at least 1, since batchSize is ${batchSize} and not at most ${BATCH_WITHOUT_WINDOW_MAX}`,
+    );
   }
   const topic = context('alarmTopicArn');
   return {
@@ -78,7 +84,9 @@ export function readSettings(context: (name: string) => unknown): Settings {
     scoreTtlDays: whole('scoreTtlDays', 90, 1, 3_650),
     logRetentionDays: retention(whole('logRetentionDays', 30, 1, 3_653)),
     retain: text('retain', 'true', /^(true|false)$/) === 'true',
-    ...(topic === undefined ? {} : { alarmTopicArn: text('alarmTopicArn', '', /^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:.+$/) }),
+    ...(topic === undefined
+      ? {}
+      : { alarmTopicArn: text('alarmTopicArn', '', /^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:.+$/) }),
   };
 }
 

@@ -75,7 +75,12 @@ export class Steps extends Construct {
     });
   }
 
-  private step(id: string, store: Store, folder: string, props: ConstructorParameters<typeof NativeFunction>[2]): Function {
+  private step(
+    id: string,
+    store: Store,
+    folder: string,
+    props: ConstructorParameters<typeof NativeFunction>[2],
+  ): Function {
     const step = new NativeFunction(this, id, props);
     const bucket = this.bucketId(store);
     accept(
@@ -103,7 +108,10 @@ export class Steps extends Construct {
  */
 function readUnder(store: Store, folder: string): PolicyStatement[] {
   return [
-    new PolicyStatement({ actions: ['s3:GetObject'], resources: [store.bucket.arnForObjects(`${folder}/*`)] }),
+    new PolicyStatement({
+      actions: ['s3:GetObject'],
+      resources: [store.bucket.arnForObjects(`${folder}/*`)],
+    }),
     new PolicyStatement({
       actions: ['s3:ListBucket'],
       resources: [store.bucket.bucketArn],

@@ -26,7 +26,9 @@ export interface TribunalStackProps {
 /** Everything that Tribunal needs in an account. */
 export class TribunalStack extends Stack {
   constructor(scope: Construct, id: string, props: TribunalStackProps) {
-    super(scope, id, { description: 'Tribunal: scores domain names and IP addresses with an ensemble of models' });
+    super(scope, id, {
+      description: 'Tribunal: scores domain names and IP addresses with an ensemble of models',
+    });
     const { settings } = props;
     const { models } = readEnsemble(settings.registry);
     const { prefix, retain } = settings;
@@ -34,7 +36,7 @@ export class TribunalStack extends Stack {
     const store = new Store(this, 'Store', { prefix, retain });
     const steps = new Steps(this, 'Steps', { settings, models, store });
     const { machine } = new Scoring(this, 'Scoring', { settings, steps });
-    const dispatch = new Dispatch(this, 'Intake-Dispatch', { settings, intake, machine }).function;
+    const dispatch = new Dispatch(this, 'Dispatch', { settings, intake, machine }).function;
     const watched = { prefix, intake, machine, steps, dispatch };
     const topic = settings.alarmTopicArn === undefined ? {} : { topicArn: settings.alarmTopicArn };
     new Alarms(this, 'Alarms', { ...watched, ...topic });

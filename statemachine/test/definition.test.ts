@@ -21,7 +21,10 @@ import {
 
 import { arns, definition, MODELS, REGISTRY, ROOT } from './fixtures';
 
-const validate = require('asl-validator') as (machine: unknown) => { isValid: boolean; errorsText: () => string };
+const validate = require('asl-validator') as (machine: unknown) => {
+  isValid: boolean;
+  errorsText: () => string;
+};
 
 /** Retryable errors of the Lambda integration, as the Step Functions guide lists them ("Handle Lambda service exceptions"). */
 const LAMBDA_TRANSIENT = [
@@ -46,15 +49,21 @@ function source(path: string): string {
 /** The error names of the functions, read from where they are declared. */
 function errorNames(): { all: string[]; transient: string[] } {
   const code = source('crates/core/src/error_name.rs');
-  const names = new Map([...code.matchAll(/Self::(\w+) => "(\w+)"/g)].map(([, variant, name]) => [variant ?? '', name ?? '']));
+  const names = new Map(
+    [...code.matchAll(/Self::(\w+) => "(\w+)"/g)].map(([, variant, name]) => [variant ?? '', name ?? '']),
+  );
   const transient = /fn is_transient\(self\) -> bool \{\s*matches!\(self, ([^)]*)\)/.exec(code)?.[1] ?? '';
-  const variants = [...transient.matchAll(/Self::(\w+)/g)].map(([, variant]) => names.get(variant ?? '') ?? `${variant}?`);
+  const variants = [...transient.matchAll(/Self::(\w+)/g)].map(
+    ([, variant]) => names.get(variant ?? '') ?? `${variant}?`,
+  );
   return { all: [...names.values()].sort(), transient: variants.sort() };
 }
 
 /** A constant of the messages' source, with its product worked out. */
 function constant(name: string): number {
-  const value = new RegExp(`pub const ${name}: usize = ([0-9_* ]+);`).exec(source('crates/core/src/message.rs'))?.[1];
+  const value = new RegExp(`pub const ${name}: usize = ([0-9_* ]+);`).exec(
+    source('crates/core/src/message.rs'),
+  )?.[1];
   assert.ok(value, `crates/core/src/message.rs has no constant ${name}`);
   return value.split('*').reduce((product, factor) => product * Number(factor.replaceAll('_', '').trim()), 1);
 }
@@ -77,7 +86,10 @@ test('the validator refuses a broken definition', () => {
 test('there is one branch per member, in the order of the ensemble, and no placeholder is left', () => {
   const machine = definition();
   const branches = machine.States.Predict?.Branches ?? [];
-  assert.deepEqual(branches.map(({ StartAt }) => StartAt), MODELS.map((model) => `Predict with ${model}`));
+  assert.deepEqual(
+    branches.map(({ StartAt }) => StartAt),
+    MODELS.map((model) => `Predict with ${model}`),
+  );
   const text = JSON.stringify(machine);
   assert.doesNotMatch(text, /\$\{/);
   for (const model of MODELS) {
@@ -127,11 +139,24 @@ test('the worst case fits into the machine, and the machine into an Express exec
 });
 
 test('the worst case counts attempts, pauses and branches', () => {
-  const retrier = { ErrorEquals: ['X'], IntervalSeconds: 1, BackoffRate: 2, MaxAttempts: 3, MaxDelaySeconds: 3, JitterStrategy: 'FULL' };
+  const retrier = {
+    ErrorEquals: ['X'],
+    IntervalSeconds: 1,
+    BackoffRate: 2,
+    MaxAttempts: 3,
+    MaxDelaySeconds: 3,
+    JitterStrategy: 'FULL',
+  };
   const task = { Type: 'Task', TimeoutSeconds: 5, Retry: [retrier], End: true };
-  const branch = (seconds: number): Machine => ({ StartAt: 'T', States: { T: { Type: 'Task', TimeoutSeconds: seconds, End: true } } });
+  const branch = (seconds: number): Machine => ({
+    StartAt: 'T',
+    States: { T: { Type: 'Task', TimeoutSeconds: seconds, End: true } },
+  });
   assert.equal(worstCaseSeconds({ StartAt: 'T', States: { T: task } }), 4 * 5 + 1 + 2 + 3);
-  assert.equal(worstCaseSeconds({ StartAt: 'P', States: { P: { Type: 'Parallel', Branches: [branch(7), branch(2)] } } }), 7);
+  assert.equal(
+    worstCaseSeconds({ StartAt: 'P', States: { P: { Type: 'Parallel', Branches: [branch(7), branch(2)] } } }),
+    7,
+  );
   assert.equal(worstCaseSeconds({ StartAt: 'T', States: { T: { Type: 'Task' } } }), Infinity);
 });
 
@@ -192,9 +217,15 @@ test('a wrong ensemble definition is refused with file and value', () => {
   const members = (...models: unknown[]): unknown => ({ members: models.map((model) => ({ model })) });
   assert.throws(reading({}), /current\.json: cannot be read as JSON/);
   assert.throws(reading({ 'current.json': '{' }), /current\.json: cannot be read as JSON/);
-  assert.throws(reading({ 'current.json': { version: '../../etc/passwd' } }), /version is "\.\.\/\.\.\/etc\/passwd"/);
+  assert.throws(
+    reading({ 'current.json': { version: '../../etc/passwd' } }),
+    /version is "\.\.\/\.\.\/etc\/passwd"/,
+  );
   assert.throws(reading({ 'current.json': current }), /versions.1\.json: cannot be read/);
   assert.throws(reading({ 'current.json': current, 'versions/1.json': members() }), /members is \[\]/);
-  assert.throws(reading({ 'current.json': current, 'versions/1.json': members('a', 'b', 'a') }), /"a" is a member twice/);
+  assert.throws(
+    reading({ 'current.json': current, 'versions/1.json': members('a', 'b', 'a') }),
+    /"a" is a member twice/,
+  );
   assert.throws(reading({ 'current.json': current, 'versions/1.json': members('Ä/*') }), /model is "Ä\/\*"/);
 });

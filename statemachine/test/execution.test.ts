@@ -6,11 +6,19 @@ import { test } from 'node:test';
 import { definition, fixture, MODELS } from './fixtures';
 import { failure, run, type Run, type Step } from './interpreter';
 
-const PERMANENT = ['InvalidInput', 'BatchTooLarge', 'ModelUnavailable', 'EnsembleUnavailable', 'StoreRefused'];
+const PERMANENT = [
+  'InvalidInput',
+  'BatchTooLarge',
+  'ModelUnavailable',
+  'EnsembleUnavailable',
+  'StoreRefused',
+];
 
 const succeeding: Record<string, Step> = {
   Extract: () => fixture('feature-batch'),
-  ...Object.fromEntries(MODELS.map((model) => [`Predict with ${model}`, () => fixture(`prediction-batch.${model}`)])),
+  ...Object.fromEntries(
+    MODELS.map((model) => [`Predict with ${model}`, () => fixture(`prediction-batch.${model}`)]),
+  ),
   Ensemble: () => fixture('ensemble-output'),
 };
 
@@ -80,9 +88,15 @@ test('one predictor fails for good: it abstains under its name, the others answe
   assert.deepEqual(input.predictions[1]?.model, 'lightgbm');
   assert.deepEqual(input.predictions[1]?.error?.Error, 'ModelUnavailable');
   assert.match(input.predictions[1]?.error?.Cause ?? '', /no such object/);
-  assert.deepEqual(Object.keys(input.predictions[1] ?? {}).sort(), Object.keys(expected.predictions[1] ?? {}).sort());
+  assert.deepEqual(
+    Object.keys(input.predictions[1] ?? {}).sort(),
+    Object.keys(expected.predictions[1] ?? {}).sort(),
+  );
   assert.deepEqual(input.features, expected.features);
-  assert.deepEqual([input.predictions[0], input.predictions[2]], [expected.predictions[0], expected.predictions[2]]);
+  assert.deepEqual(
+    [input.predictions[0], input.predictions[2]],
+    [expected.predictions[0], expected.predictions[2]],
+  );
 });
 
 test('the failure of a predictor has the shape of its fixture', async () => {
@@ -123,15 +137,21 @@ test('a predictor that does not answer in time abstains, and is not tried again'
   const branch = machine.States.Predict?.Branches?.[0]?.States['Predict with xgboost'];
   assert.ok(branch);
   Object.assign(branch, { TimeoutSeconds: 1 });
-  const late: Step = () => new Promise((resolve) => setTimeout(() => resolve(fixture('prediction-batch.xgboost')), 1_500));
-  const done = await run(machine, fixture('execution-input'), { ...succeeding, 'Predict with xgboost': late });
+  const late: Step = () =>
+    new Promise((resolve) => setTimeout(() => resolve(fixture('prediction-batch.xgboost')), 1_500));
+  const done = await run(machine, fixture('execution-input'), {
+    ...succeeding,
+    'Predict with xgboost': late,
+  });
   assert.equal(callsOf(done, 'Predict with xgboost'), 1);
   const [input] = done.calls.get('Ensemble') as [EnsembleInput];
   assert.equal(input.predictions[0]?.error?.Error, 'States.Timeout');
 });
 
 test('all predictors fail: the ensemble is still called, and knows why', async () => {
-  const failed = Object.fromEntries(MODELS.map((model) => [`Predict with ${model}`, always('ModelUnavailable')]));
+  const failed = Object.fromEntries(
+    MODELS.map((model) => [`Predict with ${model}`, always('ModelUnavailable')]),
+  );
   const done = await run(definition(), fixture('execution-input'), { ...succeeding, ...failed });
   assert.deepEqual(done.output, fixture('ensemble-output'));
   const [input] = done.calls.get('Ensemble') as [EnsembleInput];
@@ -142,14 +162,20 @@ test('all predictors fail: the ensemble is still called, and knows why', async (
 });
 
 test('extract fails: the execution fails under the same name, and nothing else is called', async () => {
-  const done = await run(definition(), fixture('execution-input'), { ...succeeding, Extract: always('InvalidInput') });
+  const done = await run(definition(), fixture('execution-input'), {
+    ...succeeding,
+    Extract: always('InvalidInput'),
+  });
   assert.equal(done.error, 'InvalidInput');
   assert.deepEqual([...done.calls.keys()], ['Extract']);
   assert.equal(callsOf(done, 'Extract'), 1);
 });
 
 test('ensemble fails for good: the execution fails under the same name', async () => {
-  const done = await run(definition(), fixture('execution-input'), { ...succeeding, Ensemble: always('StoreRefused') });
+  const done = await run(definition(), fixture('execution-input'), {
+    ...succeeding,
+    Ensemble: always('StoreRefused'),
+  });
   assert.equal(done.error, 'StoreRefused');
   assert.equal(callsOf(done, 'Ensemble'), 1);
 });

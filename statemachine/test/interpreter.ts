@@ -43,7 +43,11 @@ export function failure(name: string, message = 'as the test wants it'): Error {
 }
 
 /** Runs `machine` on `input`; `steps` holds what every task does, by the name of its state. */
-export async function run(machine: Machine, input: unknown, steps: Readonly<Record<string, Step>>): Promise<Run> {
+export async function run(
+  machine: Machine,
+  input: unknown,
+  steps: Readonly<Record<string, Step>>,
+): Promise<Run> {
   const { StateMachine } = await import('aws-local-stepfunctions');
   const calls = new Map<string, unknown[]>();
   const names = tasks(machine).map(([name]) => name);
@@ -57,7 +61,9 @@ export async function run(machine: Machine, input: unknown, steps: Readonly<Reco
     // The shape of what the Lambda integration answers.
     return { ExecutedVersion: '$LATEST', StatusCode: 200, Payload: await step(payload) };
   };
-  const interpreter = new StateMachine(structuredClone(machine) as unknown as ConstructorParameters<typeof Interpreter>[0]);
+  const interpreter = new StateMachine(
+    structuredClone(machine) as unknown as ConstructorParameters<typeof Interpreter>[0],
+  );
   const execution = interpreter.run(structuredClone(input) as never, {
     overrides: {
       taskResourceLocalHandlers: Object.fromEntries(names.map((name) => [name, handler(name)])) as never,
