@@ -1,0 +1,176 @@
+//! From a registry to a predictor: the files are whole already, here they become trees that fit their manifest.
+
+use std::time::Duration;
+
+use tribunal_core::ErrorName;
+use tribunal_forest::{Forest, Format, Link, ParseError};
+use tribunal_registry::{LoadedModel, Part, Registry, RegistryError};
+
+use crate::predictor::{Predictor, RunnablePart};
+
+/// Why there is no predictor.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The registry does not give the model.
+    #[error("cannot load model {model:?}")]
+    Registry {
+        /// Name of the model.
+        model: String,
+        /// Why; names the object.
+        source: RegistryError,
+    },
+    /// The registry did not answer in time.
+    #[error("cannot load model {model:?}: {location} did not answer within {limit_ms} ms")]
+    TimedOut {
+        /// Name of the model.
+        model: String,
+        /// The registry.
+        location: String,
+        /// The limit.
+        limit_ms: u128,
+    },
+    /// The manifest says a format that is not known.
+    #[error("{object}: format {format:?} is not known, known are {}", Format::ALL.map(Format::as_str).join(", "))]
+    Format {
+        /// Path of the file.
+        object: String,
+        /// The format said.
+        format: String,
+    },
+    /// The file is not a sound model of its format.
+    #[error("{object} cannot be run as {format}")]
+    Parse {
+        /// Path of the file.
+        object: String,
+        /// The format.
+        format: Format,
+        /// The place and the reason.
+        source: ParseError,
+    },
+    /// The file and the manifest do not fit each other.
+    #[error("{object} reads {found} features, but its manifest names {named}")]
+    FeatureCount {
+        /// Path of the file.
+        object: String,
+        /// Features of the file.
+        found: usize,
+        /// Features of the manifest.
+        named: usize,
+    },
+    /// The file names the same features as the manifest, in another order.
+    #[error("{object}: feature {position} is {found:?}, but its manifest says {named:?}")]
+    FeatureOrder {
+        /// Path of the file.
+        object: String,
+        /// The first position that differs.
+        position: usize,
+        /// Name in the file.
+        found: String,
+        /// Name in the manifest.
+        named: String,
+    },
+    /// The model gives no probability.
+    #[error("{object}: objective {objective:?} does not give a probability")]
+    NoProbability {
+        /// Path of the file.
+        object: String,
+        /// The objective.
+        objective: String,
+    },
+}
+
+impl LoadError {
+    /// The name that a state machine is to see.
+    pub fn error_name(&self) -> ErrorName {
+        match self {
+            Self::Registry { source, .. } => source.error_name(ErrorName::ModelUnavailable),
+            Self::TimedOut { .. } => ErrorName::StoreUnavailable,
+            _ => ErrorName::ModelUnavailable,
+        }
+    }
+}
+
+impl Predictor {
+    /// Loads the model `name` that is in force.
+    ///
+    /// # Errors
+    /// When the registry does not give it, or its files cannot be run.
+    pub async fn load(registry: &Registry, name: &str) -> Result<Self, LoadError> {
+        let loaded = registry
+            .load_model(name)
+            .await
+            .map_err(|source| LoadError::Registry { model: name.to_owned(), source })?;
+        Self::from_model(&loaded)
+    }
+
+    /// Like [`Predictor::load`], within a time.
+    pub(crate) async fn load_within(
+        registry: &Registry,
+        name: &str,
+        limit: Duration,
+    ) -> Result<Self, LoadError> {
+        tokio::time::timeout(limit, Self::load(registry, name)).await.unwrap_or_else(|_| {
+            let (model, location) = (name.to_owned(), registry.location().to_owned());
+            Err(LoadError::TimedOut { model, location, limit_ms: limit.as_millis() })
+        })
+    }
+
+    /// The predictor of a model that was loaded.
+    ///
+    /// # Errors
+    /// When one of its files cannot be run.
+    pub fn from_model(model: &LoadedModel) -> Result<Self, LoadError> {
+        let manifest = &model.manifest;
+        let parts: Result<Vec<RunnablePart>, LoadError> = model
+            .parts
+            .iter()
+            .map(|(part, bytes)| {
+                let object = format!("models/{}/versions/{}/{}", manifest.name, manifest.version, part.file);
+                runnable(part, bytes, object)
+            })
+            .collect();
+        Ok(Self::new(manifest.name.clone(), manifest.version.clone(), model.manifest_digest.clone(), parts?))
+    }
+}
+
+fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, LoadError> {
+    let Some(format) = Format::ALL.into_iter().find(|f| f.as_str() == part.format) else {
+        return Err(LoadError::Format { object, format: part.format.clone() });
+    };
+    let forest = match Forest::parse(bytes, format) {
+        Ok(forest) => forest,
+        Err(source) => return Err(LoadError::Parse { object, format, source }),
+    };
+    if forest.n_features() != part.features.len() {
+        let (found, named) = (forest.n_features(), part.features.len());
+        return Err(LoadError::FeatureCount { object, found, named });
+    }
+    if forest.link() == Link::Identity {
+        return Err(LoadError::NoProbability { object, objective: forest.objective().to_owned() });
+    }
+    if let Some((position, found, named)) = reordered(forest.feature_names(), &part.features) {
+        return Err(LoadError::FeatureOrder { object, position, found, named });
+    }
+    Ok(RunnablePart {
+        kinds: part.kinds.clone(),
+        features: part.features.clone(),
+        explain_from: part.explain_from,
+        forest,
+    })
+}
+
+/// The first difference between the names in a file and those in its manifest, when both are the same names: a
+/// permutation, which would be run without a complaint and be wrong. Other names (`Column_0`) say nothing.
+fn reordered(file: Option<&[String]>, manifest: &[String]) -> Option<(usize, String, String)> {
+    let file = file?;
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    let position = file.iter().zip(manifest).position(|(a, b)| a != b)?;
+    if sorted(file) != sorted(manifest) {
+        return None;
+    }
+    Some((position, file.get(position)?.clone(), manifest.get(position)?.clone()))
+}
