@@ -28,7 +28,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 
-pub use refusal::{MAX_LABEL_BYTES, MAX_NAME_BYTES, Refusal, shown};
+pub use refusal::{MAX_LABEL_BYTES, MAX_NAME_BYTES, Refusal, shown, shown_up_to};
 pub use special::SpecialUse;
 
 /// Kind of entity.

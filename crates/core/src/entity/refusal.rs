@@ -149,10 +149,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every code, sorted.
-    pub const CODES: [&'static str; 18] = [
+    pub const CODES: [&'static str; 17] = [
         "ambiguous_address",
         "cidr",
-        "control_character",
         "empty",
         "invalid_address",
         "invalid_character",
@@ -181,8 +180,7 @@ impl Refusal {
             Self::PublicSuffix { .. } => "public_suffix",
             Self::Cidr { .. } => "cidr",
             Self::Wildcard { .. } => "wildcard",
-            Self::InvalidCharacter { .. } => "invalid_character",
-            Self::ControlCharacter { .. } => "control_character",
+            Self::InvalidCharacter { .. } | Self::ControlCharacter { .. } => "invalid_character",
             Self::LabelHyphen { .. } => "label_hyphen",
             Self::InvalidIdn { .. } => "invalid_idn",
             Self::InvalidTld { .. } => "invalid_tld",
@@ -209,9 +207,14 @@ impl Refusal {
 
 /// `text` as it may stand in a message: at most [`SHOWN_CHARS`] characters, none of which acts on a terminal.
 pub fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().min(SHOWN_CHARS) + 3);
+    shown_up_to(text, SHOWN_CHARS)
+}
+
+/// As [`shown`], with another limit.
+pub fn shown_up_to(text: &str, max_chars: usize) -> String {
+    let mut out = String::with_capacity(text.len().min(max_chars) + 3);
     for (i, c) in text.chars().enumerate() {
-        if i == SHOWN_CHARS {
+        if i == max_chars {
             out.push('…');
             break;
         }
