@@ -1,6 +1,5 @@
 /** A Lambda function that is one native program: a zip with `bootstrap` in it, and a role of its own. */
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
@@ -9,6 +8,7 @@ import { Architecture, Code, Function, Runtime, Tracing } from 'aws-cdk-lib/aws-
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 
+import { checkProgram } from './program';
 import { accept } from './security-checks';
 import { Settings } from './settings';
 
@@ -78,13 +78,9 @@ export class NativeFunction extends Construct {
   }
 }
 
-/** The zip of a program; a clear error when it has not been built. */
+/** The zip of a program, checked. */
 function zipOf(program: string, settings: Settings): string {
   const path = join(settings.lambdaDir, `${program}.zip`);
-  if (!existsSync(path)) {
-    throw new Error(
-      `${path} does not exist: run \`make package\` first (it builds the functions and packs them)`,
-    );
-  }
+  checkProgram(path, settings.architecture);
   return path;
 }

@@ -14,7 +14,7 @@ export type ArchitectureName = 'x86_64' | 'arm64';
 export interface Settings {
   /** Name of the CloudFormation stack: the command line finds the deployment by it. */
   readonly stackName: string;
-  /** Start of the names of queues, functions, table and state machine. */
+  /** Start of the names of queues, functions, alarms, dashboard and state machine. */
   readonly prefix: string;
   /** Instruction set that the zips were built for. */
   readonly architecture: ArchitectureName;

@@ -9,13 +9,15 @@ import { accept } from './security-checks';
 
 /** Props of {@link Store}. */
 export interface StoreProps {
-  /** Start of the table's name. */
-  readonly prefix: string;
   /** Whether both outlive the stack. */
   readonly retain: boolean;
 }
 
-/** Bucket and table: encrypted, TLS only, nothing public, earlier states can be had back. */
+/**
+ * Bucket and table: encrypted, TLS only, nothing public, earlier states can be had back.
+ *
+ * Neither has a name of its own choosing: both outlive the stack, and a second deployment must not run into them.
+ */
 export class Store extends Construct {
   /** `models/<name>/`, `ensemble/` and `datasets/`. */
   readonly bucket: Bucket;
@@ -49,7 +51,6 @@ export class Store extends Construct {
         'CloudTrail data events.',
     );
     this.table = new Table(this, 'Scores', {
-      tableName: `${props.prefix}-scores`,
       partitionKey: { name: 'entity', type: AttributeType.STRING },
       sortKey: { name: 'scored_key', type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,

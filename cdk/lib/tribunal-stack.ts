@@ -33,7 +33,7 @@ export class TribunalStack extends Stack {
     const { models } = readEnsemble(settings.registry);
     const { prefix, retain } = settings;
     const intake = new Intake(this, 'Intake', { prefix });
-    const store = new Store(this, 'Store', { prefix, retain });
+    const store = new Store(this, 'Store', { retain });
     const steps = new Steps(this, 'Steps', { settings, models, store });
     const { machine } = new Scoring(this, 'Scoring', { settings, steps });
     const dispatch = new Dispatch(this, 'Dispatch', { settings, intake, machine }).function;
