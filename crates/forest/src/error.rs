@@ -43,7 +43,7 @@ pub enum ParseError {
     Tree {
         /// Position of the tree in the file.
         tree: usize,
-        /// Number of the node in the file.
+        /// Number of the node in the file (LightGBM: leaves are counted after the inner nodes).
         node: usize,
         /// What is wrong.
         fault: TreeFault,

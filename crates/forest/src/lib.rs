@@ -56,4 +56,9 @@ pub const MAX_TREES: usize = 1 << 20;
 /// Most nodes of a model, over all trees.
 pub const MAX_NODES: usize = 1 << 26;
 /// Most edges between a root and a leaf.
-pub const MAX_DEPTH: usize = 1_024;
+pub const MAX_DEPTH: usize = 512;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,6 @@
 //!
 //! Refused by name: several classes, linear leaves, objectives that are neither logistic nor of identity link.
 
-use std::collections::HashMap;
 use std::str::FromStr;
 
 use crate::error::{ParseError, TreeFault};
@@ -23,17 +22,23 @@ const DEFAULT_LEFT: u8 = 2;
 /// `key=value` lines up to the next block, with the line that each stands on.
 struct Block<'a> {
     first_line: usize,
-    values: HashMap<&'a str, (usize, &'a str)>,
+    /// Line, key and value; a block has about 15, so a search beats a table.
+    values: Vec<(usize, &'a str, &'a str)>,
 }
 
 /// Lines with their numbers, from 1; without the carriage return.
 struct Lines<'a> {
+    /// Lines read.
+    read: usize,
     lines: std::iter::Peekable<std::iter::Enumerate<std::str::Split<'a, char>>>,
 }
 
 impl<'a> Lines<'a> {
     fn next(&mut self) -> Option<(usize, &'a str)> {
-        self.lines.next().map(|(i, line)| (i + 1, line.strip_suffix('\r').unwrap_or(line)))
+        self.lines.next().map(|(i, line)| {
+            self.read = i + 1;
+            (i + 1, line.strip_suffix('\r').unwrap_or(line))
+        })
     }
 
     fn starts_block(&mut self) -> bool {
@@ -42,11 +47,11 @@ impl<'a> Lines<'a> {
 
     /// Reads up to the next `Tree=` or `end of trees`.
     fn block(&mut self, first_line: usize) -> Block<'a> {
-        let mut values = HashMap::new();
+        let mut values = Vec::with_capacity(20);
         while !self.starts_block() {
             if let Some((number, line)) = self.next() {
                 let (key, value) = line.split_once('=').unwrap_or((line, ""));
-                values.insert(key, (number, value));
+                values.push((number, key, value));
             }
         }
         Block { first_line, values }
@@ -54,8 +59,13 @@ impl<'a> Lines<'a> {
 }
 
 impl<'a> Block<'a> {
+    /// The line and the value of a key, if the block has it.
+    fn find(&self, key: &str) -> Option<(usize, &'a str)> {
+        self.values.iter().find(|v| v.1 == key).map(|&(line, _, value)| (line, value))
+    }
+
     fn get(&self, key: &str) -> Result<(usize, &'a str), ParseError> {
-        self.values.get(key).copied().ok_or_else(|| ParseError::Text {
+        self.find(key).ok_or_else(|| ParseError::Text {
             line: self.first_line,
             reason: format!("no {key} in the block that starts here"),
         })
@@ -68,11 +78,8 @@ impl<'a> Block<'a> {
 
     /// Values separated by spaces; none if the key is absent.
     fn list<T: FromStr>(&self, key: &str) -> Result<Vec<T>, ParseError> {
-        let Some(&(line, text)) = self.values.get(key) else { return Ok(Vec::new()) };
-        text.split(' ')
-            .filter(|t| !t.is_empty())
-            .map(|t| t.parse().map_err(|_| not_a_number(line, key, t)))
-            .collect()
+        let Some((line, text)) = self.find(key) else { return Ok(Vec::new()) };
+        text.split_ascii_whitespace().map(|t| t.parse().map_err(|_| not_a_number(line, key, t))).collect()
     }
 
     fn fixed<T: FromStr>(
@@ -99,7 +106,7 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         line: 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count(),
         reason: "not UTF-8".to_owned(),
     })?;
-    let mut lines = Lines { lines: text.split('\n').enumerate().peekable() };
+    let mut lines = Lines { read: 0, lines: text.split('\n').enumerate().peekable() };
     match lines.next() {
         Some((_, "tree")) => {}
         _ => return Err(ParseError::Text { line: 1, reason: "the first line is not \"tree\"".to_owned() }),
@@ -123,7 +130,7 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         feature_names: Some(names),
         objective,
         link,
-        aggregation: Aggregation::SumF64 { averaged: head.values.contains_key("average_output") },
+        aggregation: Aggregation::SumF64 { averaged: head.find("average_output").is_some() },
         flush_tiny: true,
         trees,
     })
@@ -131,7 +138,7 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
 
 /// `objective=binary sigmoid:1`: a name, and parameters of it.
 fn objective(head: &Block<'_>) -> Result<(String, Link), ParseError> {
-    let Some(&(line, text)) = head.values.get("objective") else {
+    let Some((line, text)) = head.find("objective") else {
         return Ok(("none".to_owned(), Link::Identity));
     };
     let mut words = text.split_whitespace();
@@ -159,7 +166,7 @@ fn trees(lines: &mut Lines<'_>, n_features: usize) -> Result<Nodes, ParseError> 
     loop {
         let Some((line, head)) = lines.next() else {
             let reason = "the file ends without \"end of trees\"".to_owned();
-            return Err(ParseError::Text { line: 0, reason });
+            return Err(ParseError::Text { line: lines.read, reason });
         };
         let index = trees.roots.len();
         if head.starts_with("end of trees") {
@@ -182,7 +189,7 @@ fn push_tree(
     block: &Block<'_>,
     n_features: usize,
 ) -> Result<(), ParseError> {
-    if block.values.contains_key("is_linear") && block.one::<u8>("is_linear")? != 0 {
+    if block.find("is_linear").is_some() && block.one::<u8>("is_linear")? != 0 {
         return Err(ParseError::Unsupported("lightgbm model with linear leaves".to_owned()));
     }
     let leaf_values: Vec<f64> = block.list("leaf_value")?;
@@ -238,7 +245,7 @@ impl Splits {
             let wrong = || TreeFault::Categories(format!("{threshold} of {}", sets.len()));
             let set = (threshold >= 0.0 && threshold.fract() == 0.0).then_some(threshold as usize);
             let set = set.and_then(|s| sets.get(s).copied()).ok_or_else(wrong)?;
-            return Ok(RawNode::Categorical { feature, rule: CategoryRule::InSetLeft, set, left, right });
+            return Ok(RawNode::Categorical { feature, rule: CategoryRule::Lightgbm, set, left, right });
         }
         let default_left = decision & DEFAULT_LEFT != 0;
         let missing = match (decision >> 2 & 3, default_left) {
@@ -267,7 +274,7 @@ impl Splits {
 
 /// Appends the tree's bit sets of categories and gives their positions.
 fn category_sets(trees: &mut Nodes, index: usize, block: &Block<'_>) -> Result<Vec<u32>, ParseError> {
-    if !block.values.contains_key("cat_boundaries") {
+    if block.find("cat_boundaries").is_none() {
         return Ok(Vec::new());
     }
     let boundaries: Vec<usize> = block.list("cat_boundaries")?;

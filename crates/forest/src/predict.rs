@@ -49,7 +49,11 @@ impl Forest {
             return Err(PredictError::NoProbability { objective: self.objective.clone() });
         }
         self.margins(rows, out)?;
-        let Link::Logistic { slope } = self.link else { return Ok(()) };
+        let Link::Logistic { slope } = self.link else {
+            // A mean of leaves that are rounded up may be, too.
+            out.iter_mut().for_each(|m| *m = m.min(1.0));
+            return Ok(());
+        };
         match self.aggregation {
             Aggregation::SumF32 { .. } => out.iter_mut().for_each(|m| *m = sigmoid_f32(*m as f32)),
             Aggregation::SumF64 { averaged: true } => {
@@ -149,10 +153,10 @@ fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
     // Truncated, as both trainers do; XGBoost looks at the sign before, LightGBM after (-0.5 is its category 0).
     let category = x as i64;
     match rule {
-        CategoryRule::InSetLeft => !x.is_nan() && contains(set, category),
-        CategoryRule::InSetRightMissingLeft if x.is_nan() => true,
-        CategoryRule::InSetRightMissingRight if x.is_nan() => false,
-        CategoryRule::InSetRightMissingLeft | CategoryRule::InSetRightMissingRight => {
+        CategoryRule::Lightgbm => !x.is_nan() && contains(set, category),
+        CategoryRule::XgboostMissingLeft if x.is_nan() => true,
+        CategoryRule::XgboostMissingRight if x.is_nan() => false,
+        CategoryRule::XgboostMissingLeft | CategoryRule::XgboostMissingRight => {
             x < 0.0 || !contains(set, category)
         }
     }

@@ -40,11 +40,11 @@ pub(crate) enum Missing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CategoryRule {
     /// LightGBM: categories of the set go left, all else right, `NaN` and negative numbers included.
-    InSetLeft,
+    Lightgbm,
     /// XGBoost: categories of the set go right, all else left, negative numbers included; `NaN` goes left.
-    InSetRightMissingLeft,
+    XgboostMissingLeft,
     /// XGBoost likewise, but `NaN` goes right.
-    InSetRightMissingRight,
+    XgboostMissingRight,
 }
 
 /// A split as a file has it, with the children's numbers in the file.
@@ -266,7 +266,8 @@ mod tests {
             let near = t as f32;
             let xs = [near, near.next_up(), near.next_down(), 0.0, -0.0, 1e-45, f32::MAX, f32::MIN];
             for x in xs.into_iter().chain([f32::INFINITY, f32::NEG_INFINITY]) {
-                assert_eq!(!(x >= u), f64::from(x) <= t, "x = {x:e}, t = {t:e}, u = {u:e}");
+                let goes_left = u.is_nan() || x < u;
+                assert_eq!(goes_left, f64::from(x) <= t, "x = {x:e}, t = {t:e}, u = {u:e}");
             }
         }
         assert!(less_than_for_at_most(f64::NAN).is_err());

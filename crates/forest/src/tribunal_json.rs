@@ -11,6 +11,10 @@ use crate::error::{ParseError, TreeFault};
 use crate::forest::{Aggregation, Forest, Link, check_features, check_trees};
 use crate::tree::{Missing, Nodes, RawNode, less_than_for_at_most};
 
+/// Greatest value of a leaf. scikit-learn divides sums of sample weights that were added in different orders, so
+/// that a pure leaf may lie a rounding error above 1.
+const MAX_LEAF: f64 = 1.0 + 1e-9;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -109,7 +113,7 @@ fn raw_node(tree: &Tree, node: usize) -> Result<RawNode, TreeFault> {
     let (left, right) = (i64::from(tree.children_left[node]), i64::from(tree.children_right[node]));
     if left == -1 && right == -1 {
         let value = tree.value[node];
-        return match (0.0..=1.0).contains(&value) {
+        return match (0.0..=MAX_LEAF).contains(&value) {
             true => Ok(RawNode::Leaf { value }),
             false => Err(TreeFault::Value { what: "probability of a leaf", value }),
         };

@@ -17,7 +17,7 @@ use crate::error::{ParseError, TreeFault};
 use crate::forest::{Aggregation, Forest, Link, check_features, check_trees};
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode};
 
-/// Words of the largest set of categories: XGBoost's categories are below 2^24.
+/// XGBoost's `OutOfRangeCat`: categories are below 2^24, up to which every integer is an `f32`.
 const MAX_CATEGORY: i64 = 1 << 24;
 
 #[derive(Deserialize)]
@@ -247,8 +247,8 @@ fn raw_node(tree: &Tree, node: usize, sets: &[Option<u32>]) -> Result<RawNode, T
         let set = sets.get(node).copied().flatten();
         let set = set.ok_or_else(|| TreeFault::Categories("missing for this node".to_owned()))?;
         let rule = match default_left {
-            true => CategoryRule::InSetRightMissingLeft,
-            false => CategoryRule::InSetRightMissingRight,
+            true => CategoryRule::XgboostMissingLeft,
+            false => CategoryRule::XgboostMissingRight,
         };
         return Ok(RawNode::Categorical { feature, rule, set, left, right });
     }
@@ -272,6 +272,13 @@ fn category_sets(trees: &mut Nodes, index: usize, tree: &Tree) -> Result<Vec<Opt
         if len != expected {
             return Err(ParseError::Length { tree: index, array, len, expected });
         }
+    }
+    // The segments lie side by side; overlapping ones would cost far more than the file's length.
+    let total = tree.categories_sizes.iter().fold(0_i64, |sum, &size| sum.saturating_add(size.max(0)));
+    if usize::try_from(total) != Ok(tree.categories.len()) {
+        let len = usize::try_from(total).unwrap_or(usize::MAX);
+        let array = "categories (by categories_sizes)";
+        return Err(ParseError::Length { tree: index, array, len, expected: tree.categories.len() });
     }
     let mut of_node = vec![None; tree.left_children.len()];
     let segments = tree.categories_segments.iter().zip(&tree.categories_sizes);

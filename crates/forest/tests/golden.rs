@@ -3,6 +3,8 @@
 //! Margins are held bit for bit. Probabilities may differ by one unit in the last place, since the exponential
 //! function is the platform's; contributions by the tolerance of the case, since XGBoost sums them in `f32`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -61,7 +63,8 @@ fn rows(case: &Case, pool: &[f32]) -> Vec<f32> {
     (0..case.rows * N_FEATURES)
         .map(|index| {
             let feature = index % N_FEATURES;
-            let value = value(hash(case.seed, index as u64), &pool[feature * POOL..][..POOL], case.infinities);
+            let value =
+                value(hash(case.seed, index as u64), &pool[feature * POOL..][..POOL], case.infinities);
             if value < 0.0 && case.positive_columns.contains(&feature) { 2.0 } else { value }
         })
         .collect()
@@ -125,7 +128,14 @@ fn check(folder: &Path, case: &Case, format: Format, model: &str) {
     check_contributions(folder, case, &name, &forest, &rows, &margins);
 }
 
-fn check_contributions(folder: &Path, case: &Case, name: &str, forest: &Forest, rows: &[f32], margins: &[f64]) {
+fn check_contributions(
+    folder: &Path,
+    case: &Case,
+    name: &str,
+    forest: &Forest,
+    rows: &[f32],
+    margins: &[f64],
+) {
     let expected = read(folder, "contributions.bin").map(|b| f64s(&b)).unwrap_or_default();
     for (i, row) in rows.chunks_exact(N_FEATURES).take(200).enumerate() {
         let got = forest.contributions(row).unwrap();
