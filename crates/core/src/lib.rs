@@ -7,6 +7,7 @@
 //! those in.
 
 pub mod address;
+pub mod container;
 pub mod digest;
 pub mod ensemble;
 pub mod entity;

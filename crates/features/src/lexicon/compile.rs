@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 
 use super::ngram::{MAX_GRAMS, NgramCounts};
-use super::{HOSTING, LexiconError, MODELS, PRIOR, RATES, WORDS, container, pack_rate};
+use super::{FORMAT, HOSTING, LexiconError, MODELS, PRIOR, RATES, WORDS, pack_rate};
 
 /// Most bytes of one table.
 const MAX_TABLE_BYTES: usize = 256 << 20;
@@ -47,7 +47,7 @@ where
     if let Some(text) = table("asn_hosting.tsv")? {
         sections.push((HOSTING.to_owned(), hosting("asn_hosting.tsv", &text)?));
     }
-    Ok(container::write(&sections)?)
+    Ok(FORMAT.write(&sections).map_err(LexiconError::from)?)
 }
 
 /// Calls `each` with the fields of every line.

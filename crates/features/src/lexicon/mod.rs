@@ -12,7 +12,6 @@
 //! A lexicon is searched where it lies: opening one checks its digest and builds nothing.
 
 mod compile;
-mod container;
 mod ngram;
 
 use std::borrow::Cow;
@@ -20,9 +19,13 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use fst::Map;
+use tribunal_core::container::{Container, ContainerError};
 
 pub use compile::compile;
 pub(crate) use ngram::NgramModel;
+
+/// The file's format; its size is held down since it is linked into a function whose whole archive has a limit.
+pub(crate) const FORMAT: Container = Container { magic: *b"TRIBLEX\0", version: 1, max_bytes: 4 << 20 };
 
 static EMBEDDED: &[u8] = include_bytes!("../../data/lexicon.bin");
 
@@ -40,24 +43,14 @@ pub(crate) const NATS_PER_WORD_STEP: f32 = std::f32::consts::LN_10 / 10.0;
 /// Why a lexicon cannot be used or made.
 #[derive(Debug, thiserror::Error)]
 pub enum LexiconError {
-    /// Not a lexicon, cut short, or changed.
-    #[error("damaged lexicon: {0}")]
-    Damaged(String),
-    /// Made by another version of the format.
-    #[error("lexicon of format version {found}, this program reads version {known}")]
-    Version {
-        /// In the file.
-        found: u32,
-        /// Of this program.
-        known: u32,
-    },
-    /// More bytes than a function can carry.
-    #[error("lexicon of {bytes} bytes, at most {limit} are allowed")]
-    TooLarge {
-        /// Of the file.
+    /// Not a lexicon, cut short, or changed; or more than one may hold.
+    #[error("the lexicon file")]
+    File(#[from] ContainerError),
+    /// A language model's section has an impossible size.
+    #[error("language model of {bytes} bytes: its table of grams does not fit")]
+    Model {
+        /// Of the section.
         bytes: usize,
-        /// Most allowed.
-        limit: usize,
     },
     /// A line of a file to compile is not of its format.
     #[error("{file}:{line}: {reason}")]
@@ -112,8 +105,8 @@ impl Lexicon {
     /// Checks `bytes`, the content of a lexicon file.
     pub fn open(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, LexiconError> {
         let bytes = bytes.into();
-        let sections = container::read(&bytes)?;
-        let digest = container::digest(&bytes);
+        let sections = FORMAT.read(&bytes)?;
+        let digest = tribunal_core::digest::sha256(&bytes);
         let lexicon = Self { bytes, sections, digest };
         for model in MODELS {
             lexicon.model(model)?;

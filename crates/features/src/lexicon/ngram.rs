@@ -16,8 +16,9 @@
 
 use std::collections::BTreeMap;
 
+use tribunal_core::container::read_u32;
+
 use super::LexiconError;
-use super::container::u32_at;
 
 /// Number of symbols: a-z, 0-9, `-`, start, end.
 const SYMBOLS: usize = 39;
@@ -69,11 +70,11 @@ fn quantise(probability: f64) -> u8 {
 impl<'a> NgramModel<'a> {
     /// A model over its section.
     pub(crate) fn open(section: &'a [u8]) -> Result<Self, LexiconError> {
-        let damaged = || LexiconError::Damaged(format!("language model of {} bytes", section.len()));
+        let damaged = || LexiconError::Model { bytes: section.len() };
         if section.len() < HEADER + 2 * DENSE {
             return Err(damaged());
         }
-        let slots = u32_at(section, 0) as usize;
+        let slots = read_u32(section, 0) as usize;
         if !slots.is_power_of_two() || slots < 2 || section.len() != HEADER + 2 * DENSE + 4 * slots {
             return Err(damaged());
         }
@@ -84,7 +85,7 @@ impl<'a> NgramModel<'a> {
 
     /// Number of order-four grams kept.
     pub(crate) fn grams(section: &[u8]) -> u32 {
-        if section.len() < HEADER { 0 } else { u32_at(section, 4) }
+        if section.len() < HEADER { 0 } else { read_u32(section, 4) }
     }
 
     /// Natural logarithm of the probability of every character of `label`, and of its end, into `out`; returns how
@@ -104,7 +105,7 @@ impl<'a> NgramModel<'a> {
         let wanted = key([h[0], h[1], h[2], next]);
         let mut slot = slot_of(wanted, self.shift);
         for _ in 0..=self.mask {
-            let word = u32_at(self.slots, slot * 4);
+            let word = read_u32(self.slots, slot * 4);
             if word == FREE {
                 break;
             }

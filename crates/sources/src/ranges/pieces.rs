@@ -1,0 +1,135 @@
+//! A table of pieces of an address space, each with a value: sorted keys, searched by bisection where they lie.
+//!
+//! ```text
+//! 0  u32            number of pieces, at least one
+//! 4  u8             bytes of a key: 4, 8 or 16
+//! 5  u8             bytes of a value: 1, 2 or 4
+//! 6  2 bytes        zero
+//! 8  pieces × key   strictly increasing, the first is zero
+//! .. pieces × value
+//! ```
+
+use std::ops::Range;
+
+use tribunal_core::container::read_u32;
+
+use super::DatasetError;
+
+const HEADER: usize = 8;
+
+/// Where a table lies in the file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pieces {
+    count: usize,
+    keys: usize,
+    values: usize,
+    key_bytes: usize,
+    value_bytes: usize,
+}
+
+/// Writes a table; `pieces` are sorted, and start at zero.
+pub(super) fn write(pieces: &[(u128, u32)], key_bytes: usize, value_bytes: usize) -> Vec<u8> {
+    let mut table = Vec::with_capacity(HEADER + pieces.len() * (key_bytes + value_bytes));
+    table.extend_from_slice(&(pieces.len() as u32).to_le_bytes());
+    table.extend_from_slice(&[key_bytes as u8, value_bytes as u8, 0, 0]);
+    for (key, _) in pieces {
+        table.extend_from_slice(&key.to_le_bytes()[..key_bytes]);
+    }
+    for (_, value) in pieces {
+        table.extend_from_slice(&value.to_le_bytes()[..value_bytes]);
+    }
+    table
+}
+
+impl Pieces {
+    /// Checks that the table fills its section.
+    pub(super) fn open(bytes: &[u8], section: Range<usize>, tag: &str) -> Result<Self, DatasetError> {
+        let fail = || DatasetError::Section { section: tag.to_owned() };
+        if section.len() < HEADER {
+            return Err(fail());
+        }
+        let count = read_u32(bytes, section.start) as usize;
+        let (key_bytes, value_bytes) =
+            (usize::from(bytes[section.start + 4]), usize::from(bytes[section.start + 5]));
+        let widths = matches!(key_bytes, 4 | 8 | 16) && matches!(value_bytes, 1 | 2 | 4);
+        let length = count.checked_mul(key_bytes + value_bytes).and_then(|n| n.checked_add(HEADER));
+        if !widths || count == 0 || length != Some(section.len()) {
+            return Err(fail());
+        }
+        let keys = section.start + HEADER;
+        Ok(Self { count, keys, values: keys + count * key_bytes, key_bytes, value_bytes })
+    }
+
+    /// Number of pieces.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The greatest value that a piece can have.
+    pub(super) fn greatest(&self) -> u32 {
+        u32::MAX >> (32 - 8 * self.value_bytes)
+    }
+
+    /// Value, first and last key of the piece that holds `key`, in a space that ends at `end`.
+    pub(super) fn find(&self, bytes: &[u8], key: u128, end: u128) -> (u32, (u128, u128)) {
+        // Invariant: the key at `low` is not above, the key at `high` is.
+        let (mut low, mut high) = (0, self.count);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if self.key(bytes, middle) <= key { low = middle } else { high = middle }
+        }
+        let last = if high == self.count { end } else { self.key(bytes, high).saturating_sub(1) };
+        (self.value(bytes, low), (self.key(bytes, low), last))
+    }
+
+    fn key(&self, bytes: &[u8], i: usize) -> u128 {
+        let at = self.keys + i * self.key_bytes;
+        let mut word = [0_u8; 16];
+        word[..self.key_bytes].copy_from_slice(&bytes[at..at + self.key_bytes]);
+        u128::from_le_bytes(word)
+    }
+
+    fn value(&self, bytes: &[u8], i: usize) -> u32 {
+        let at = self.values + i * self.value_bytes;
+        let mut word = [0_u8; 4];
+        word[..self.value_bytes].copy_from_slice(&bytes[at..at + self.value_bytes]);
+        u32::from_le_bytes(word)
+    }
+}
+
+/// Splits pieces of the IPv6 space into those with the upper 64 bits as key, and those inside of a /64 that is divided.
+pub(super) fn split_v6(pieces: &[(u128, u32)], divided: u32) -> [Vec<(u128, u32)>; 2] {
+    let (mut coarse, mut fine): (Vec<(u128, u32)>, Vec<(u128, u32)>) = (Vec::new(), vec![(0, 0)]);
+    let mut block = None;
+    let mut before = 0;
+    for (start, value) in pieces.iter().copied() {
+        let upper = start >> 64;
+        let aligned = start & u128::from(u64::MAX) == 0;
+        // A block that was opened before has put a continuation at the block after it: it gives way to what starts here.
+        if coarse.last().is_some_and(|(key, _)| *key == upper || (!aligned && *key == upper + 1)) {
+            coarse.pop();
+        }
+        if aligned {
+            coarse.push((upper, value));
+        } else {
+            if block != Some(upper) {
+                push(&mut fine, upper << 64, before);
+                coarse.push((upper, divided));
+                block = Some(upper);
+            }
+            push(&mut fine, start, value);
+            if upper < u128::from(u64::MAX) {
+                coarse.push((upper + 1, value));
+            }
+        }
+        before = value;
+    }
+    [coarse, fine]
+}
+
+fn push(pieces: &mut Vec<(u128, u32)>, start: u128, value: u32) {
+    match pieces.last_mut() {
+        Some(last) if last.0 == start => last.1 = value,
+        _ => pieces.push((start, value)),
+    }
+}
