@@ -13,11 +13,11 @@
 //! agreement = 1 - (max p_i - min p_i)                            with two answers or more
 //! ```
 //!
-//! A member counts for a kind when its weight there is above zero. It has answered when exactly one prediction
-//! bears its name and holds a number in [0, 1]. Sums are taken in `f64` in the order of the definition, so the
-//! order of the predictions never matters, and a risk never falls when a probability rises. The risk is rounded
-//! to [`RISK_DECIMALS`] decimals, which is far below what it means, and hides the last bits in which the `ln` and
-//! `exp` of two platforms differ.
+//! A member counts for a kind when its weight there is above zero. It has answered when exactly one
+//! prediction bears its name and holds a number in [0, 1]. Sums are taken in `f64` in the order of the
+//! definition, so the order of the predictions never matters, and a risk never falls when a probability
+//! rises. The risk is rounded to [`RISK_DECIMALS`] decimals, which is far below what it means, and hides the
+//! last bits in which the `ln` and `exp` of two platforms differ.
 //!
 //! It neither reads files nor runs models: the caller hands in the definition's bytes and the probabilities.
 

@@ -1,6 +1,7 @@
 //! How much of a score is kept: DynamoDB refuses items above 400 KB, and one refused item fails a batch.
 //!
-//! All limits are bytes or counts. With every one of them reached an item stays under 100 KB, which a test holds.
+//! All limits are bytes or counts. With every one of them reached an item stays under 100 KB, which a test
+//! holds.
 
 use tribunal_core::message::{Evidence, SourceStatus};
 

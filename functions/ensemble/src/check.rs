@@ -1,4 +1,5 @@
-//! What the step asks of an event before it scores it: enough that no key or item can be refused by the table.
+//! What the step asks of an event before it scores it: enough that no key or item can be refused by the
+//! table.
 
 use tribunal_core::ErrorName;
 use tribunal_core::message::{EnsembleInput, FeatureBatch, MAX_BATCH_ENTITIES, Row};

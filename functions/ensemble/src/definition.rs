@@ -1,8 +1,8 @@
 //! The ensemble definition in force, and what happens while there is none.
 //!
-//! It is loaded once per cold start. A definition that cannot be used does not end the process: every event is
-//! answered with the reason, and it is tried again, at most every [`RETRY_AFTER`], so that a corrected object is
-//! picked up without a deployment. A definition that is in force stays so until the process ends.
+//! It is loaded once per cold start. A definition that cannot be used does not end the process: every event
+//! is answered with the reason, and it is tried again, at most every [`RETRY_AFTER`], so that a corrected
+//! object is picked up without a deployment. A definition that is in force stays so until the process ends.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

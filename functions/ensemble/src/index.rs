@@ -1,8 +1,8 @@
 //! The sparse index of the table: which partition a score stands in, and which partitions a reader asks.
 //!
-//! Partition key `verdict_day`: `<verdict>#<yyyy-mm-dd>#<shard>`, the day (UTC) of the request, the shard 0 to 7
-//! by a hash of the entity; sort key `risk`. Only `suspicious` and `malicious` scores are in it: a benign one is of
-//! no interest there, and `unknown` and `not_routable` have no risk to be sorted by.
+//! Partition key `verdict_day`: `<verdict>#<yyyy-mm-dd>#<shard>`, the day (UTC) of the request, the shard 0
+//! to 7 by a hash of the entity; sort key `risk`. Only `suspicious` and `malicious` scores are in it: a
+//! benign one is of no interest there, and `unknown` and `not_routable` have no risk to be sorted by.
 
 use tribunal_core::Verdict;
 use tribunal_core::time::rfc3339_millis;
@@ -31,8 +31,8 @@ pub fn verdict_day(verdict: Verdict, requested_at: &str, entity: &str) -> Option
     is_indexed(verdict).then(|| partition(verdict, day, shard(entity)))
 }
 
-/// Every partition of `verdict` between two times (milliseconds since 1970, both days included), latest day first.
-/// Nothing for a verdict that is not in the index.
+/// Every partition of `verdict` between two times (milliseconds since 1970, both days included), latest day
+/// first. Nothing for a verdict that is not in the index.
 pub fn verdict_days(verdict: Verdict, since_ms: u64, until_ms: u64) -> impl Iterator<Item = String> {
     let (first, last) = (since_ms / DAY_MS, (until_ms / DAY_MS).min(LAST_DAY));
     // An empty range, when the verdict is not in the index.

@@ -9,8 +9,8 @@
 //! | `verdict_day` | S | partition key of the index, only on items that are in it |
 //! | `expires_at` | N | seconds since 1970 from which DynamoDB may delete the item |
 //!
-//! A null is left out, not written: an attribute that is a key of an index must have the index's type or not be
-//! there, and `risk` is one.
+//! A null is left out, not written: an attribute that is a key of an index must have the index's type or not
+//! be there, and `risk` is one.
 
 use std::collections::HashMap;
 
@@ -38,8 +38,8 @@ pub type Item = HashMap<String, AttributeValue>;
 pub struct ScoreItem {
     /// The score.
     pub score: Score,
-    /// The feature vector that it was made of, in the order of the schema; `NaN` is missing. Empty for a special
-    /// entity.
+    /// The feature vector that it was made of, in the order of the schema; `NaN` is missing. Empty for a
+    /// special entity.
     pub vector: Vec<f32>,
     /// Seconds since 1970 from which the item may be deleted.
     pub expires_at: u64,

@@ -6,8 +6,8 @@
 //! The arithmetic is `tribunal_core::ensemble`; the table's layout, and why it is written as it is, stand in
 //! `docs/scores.md`. Readers of the table need [`items`] and [`index`] only.
 //!
-//! Errors carry the names of `tribunal_core::ErrorName`: `InvalidInput` and `BatchTooLarge` for an event that is
-//! not of the contract, `EnsembleUnavailable` for a definition that cannot be used, and `StoreThrottled`,
+//! Errors carry the names of `tribunal_core::ErrorName`: `InvalidInput` and `BatchTooLarge` for an event that
+//! is not of the contract, `EnsembleUnavailable` for a definition that cannot be used, and `StoreThrottled`,
 //! `StoreUnavailable` and `StoreRefused` for S3 and DynamoDB.
 //!
 //! It runs no model, and it does not read the table: "latest" is a question of the sort key.
@@ -20,6 +20,8 @@ pub mod items;
 mod score;
 mod step;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use bounds::{
     MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_EVIDENCE_BYTES, MAX_FEATURES, MAX_REASON_BYTES, MAX_SOURCES,

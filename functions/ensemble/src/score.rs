@@ -1,7 +1,7 @@
 //! A batch of predictions to scores: pure, one score per row, in the order of the rows.
 //!
-//! What came of every member is kept with each score: its probability, or the reason why it has none. Texts and
-//! lists are cut to the limits of the step, so that a score always fits into an item.
+//! What came of every member is kept with each score: its probability, or the reason why it has none. Texts
+//! and lists are cut to the limits of the step, so that a score always fits into an item.
 
 use std::collections::BTreeMap;
 
@@ -84,8 +84,8 @@ fn model(outcome: &PredictionOutcome) -> &str {
     }
 }
 
-/// `ModelUnavailable: models/xgboost/current.json: no such object`, from what `Catch` hands on: a function's cause
-/// is JSON with `errorMessage`, a service's is text, and a timeout has none.
+/// `ModelUnavailable: models/xgboost/current.json: no such object`, from what `Catch` hands on: a function's
+/// cause is JSON with `errorMessage`, a service's is text, and a timeout has none.
 fn reason(error: &CaughtError) -> String {
     #[derive(serde::Deserialize)]
     struct Cause {

@@ -70,8 +70,8 @@ pub struct Ensemble<S> {
 }
 
 impl Ensemble<DynamoStore> {
-    /// Reads the configuration, and loads the definition. A definition that cannot be loaded is logged, and told
-    /// to every event until it can.
+    /// Reads the configuration, and loads the definition. A definition that cannot be loaded is logged, and
+    /// told to every event until it can.
     ///
     /// # Errors
     /// When the configuration names no usable registry, table and time to live.
@@ -90,6 +90,11 @@ impl<S: ScoreStore> Ensemble<S> {
     /// The step over a store.
     pub const fn new(definitions: Definitions, store: S, ttl: Ttl) -> Self {
         Self { definitions, store, ttl }
+    }
+
+    /// The store.
+    pub const fn store(&self) -> &S {
+        &self.store
     }
 
     async fn report_cold_start(&self) {

@@ -1,11 +1,11 @@
 //! The table as the step sees it: items that are written once.
 //!
-//! One `PutItem` per item, on the condition that there is none of its key, [`CONCURRENCY`] at a time. "There is one
-//! already" is success: the same message was delivered before. `BatchWriteItem` takes no condition, and
-//! `TransactWriteItems` costs twice as much and fails as a whole (`docs/scores.md`).
+//! One `PutItem` per item, on the condition that there is none of its key, [`CONCURRENCY`] at a time. "There
+//! is one already" is success: the same message was delivered before. `BatchWriteItem` takes no condition,
+//! and `TransactWriteItems` costs twice as much and fails as a whole (`docs/scores.md`).
 //!
-//! When some items fail, all others are still written, so that the batch, when it comes again, has less to do;
-//! then the batch fails with the error that most deserves another try.
+//! When some items fail, all others are still written, so that the batch, when it comes again, has less to
+//! do; then the batch fails with the error that most deserves another try.
 
 use std::future::Future;
 use std::time::Duration;
@@ -105,8 +105,8 @@ pub trait ScoreStore {
 /// Writes all items within `budget`, and says how many were new.
 ///
 /// # Errors
-/// When an item was not written, the most hopeful of the errors; all other items are written then. When the time
-/// is used up, how many were.
+/// When an item was not written, the most hopeful of the errors; all other items are written then. When the
+/// time is used up, how many were.
 pub async fn write_all<S: ScoreStore>(
     store: &S,
     items: Vec<Item>,

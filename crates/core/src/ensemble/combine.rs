@@ -55,8 +55,8 @@ pub struct Combined {
 }
 
 impl EnsembleDefinition {
-    /// Combines `predictions` (name of the model, probability) for one entity of `kind`. Predictions of models
-    /// that are not members are passed over.
+    /// Combines `predictions` (name of the model, probability) for one entity of `kind`. Predictions of
+    /// models that are not members are passed over.
     pub fn combine(&self, kind: Kind, predictions: &[(&str, Option<f32>)]) -> Combined {
         let mut members: Vec<MemberOutcome> =
             self.members.iter().map(|member| outcome(member, kind, predictions)).collect();

@@ -126,7 +126,8 @@ impl EnsembleDefinition {
     /// Reads and checks a definition.
     ///
     /// # Errors
-    /// When it is too large, not JSON of the form (an unknown field included), or [`Self::validate`] refuses it.
+    /// When it is too large, not JSON of the form (an unknown field included), or [`Self::validate`] refuses
+    /// it.
     pub fn parse(bytes: &[u8]) -> Result<Self, DefinitionError> {
         if bytes.len() > MAX_DEFINITION_BYTES {
             return Err(DefinitionError::TooLarge { bytes: bytes.len() });

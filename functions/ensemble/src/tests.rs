@@ -1,0 +1,9 @@
+//! Tests of the step over its public parts, and what they share.
+
+mod definition;
+mod items;
+mod score;
+mod step;
+mod store;
+mod support;
+mod wire;

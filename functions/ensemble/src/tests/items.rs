@@ -1,0 +1,187 @@
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use proptest::prelude::*;
+use tribunal_core::message::{Evidence, SourceStatus};
+use tribunal_core::{Score, SpecialUse, Verdict};
+
+use super::support::{SCORED_AT, answered, contribution, definition, failed, input, row, unanimous};
+use crate::items::{Item, ItemError, ScoreItem, key, key_of, score_from_item};
+use crate::score::score_batch;
+use crate::{MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_FEATURES, MAX_SOURCES};
+
+fn score(p: f32) -> Score {
+    score_batch(&definition(), "sha256:d", &input(vec![row("evil.com", "r1")], unanimous(1, p)), SCORED_AT)
+        .remove(0)
+}
+
+fn item_of(score: Score) -> Item {
+    ScoreItem { score, vector: vec![1.5, f32::NAN], expires_at: 1_800_000_000 }.to_item().unwrap()
+}
+
+fn attributes(item: &Item) -> Vec<&str> {
+    let mut names: Vec<&str> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn an_item_has_the_documented_attributes() {
+    let item = item_of(score(0.875));
+    assert_eq!(
+        attributes(&item),
+        [
+            "agreement",
+            "batch",
+            "contributions",
+            "ensemble",
+            "entity",
+            "evidence",
+            "expires_at",
+            "kind",
+            "original",
+            "predictors",
+            "quorum",
+            "requested_at",
+            "risk",
+            "schema",
+            "scored_at",
+            "scored_key",
+            "sources",
+            "vector",
+            "verdict",
+            "verdict_day",
+        ]
+    );
+    assert_eq!(item["entity"], AttributeValue::S("evil.com".to_owned()));
+    assert_eq!(item["scored_key"], AttributeValue::S("2026-11-24T07:49:58.123Z#r1".to_owned()));
+    assert_eq!(item["risk"], AttributeValue::N("87.5".to_owned()));
+    assert_eq!(item["expires_at"], AttributeValue::N("1800000000".to_owned()));
+    assert_eq!(item["vector"], AttributeValue::B(Blob::new([0, 0, 0xc0, 0x3f, 0, 0, 0xc0, 0x7f])));
+    let day = item["verdict_day"].as_s().unwrap();
+    assert!(day.starts_with("malicious#2026-11-24#"), "{day}");
+}
+
+#[test]
+fn what_is_not_in_the_index_has_no_index_key() {
+    for (p, verdict, indexed) in [
+        (0.25, Verdict::Benign, false),
+        (0.5, Verdict::Suspicious, true),
+        (1.0, Verdict::Malicious, true),
+        (f32::NAN, Verdict::Unknown, false),
+    ] {
+        let score = score(p);
+        assert_eq!(score.verdict, verdict);
+        let item = item_of(score);
+        assert_eq!(item.contains_key("verdict_day"), indexed, "{verdict:?}");
+        // A key of an index must have its type or not be there: a null would be refused.
+        assert_eq!(item.contains_key("risk"), verdict != Verdict::Unknown, "{verdict:?}");
+        assert!(!item.values().any(AttributeValue::is_null), "{verdict:?}");
+    }
+}
+
+#[test]
+fn an_item_is_read_back_as_it_was() {
+    let mut special = row("printer.local", "r2");
+    (special.special, special.values) = (Some(SpecialUse::Local), Vec::new());
+    let rows = vec![row("evil.com", "r1"), special, row("1.2.3.4", "r3")];
+    let predictions = vec![
+        answered("xgboost", &[Some(0.1), None, Some(0.3)]),
+        answered("lightgbm", &[Some(1e-40), None, None]),
+        failed("forest", "ModelUnavailable", r#"{"errorMessage":"gone"}"#),
+    ];
+    for score in score_batch(&definition(), "sha256:d", &input(rows, predictions), SCORED_AT) {
+        let read = score_from_item(item_of(score.clone())).unwrap();
+        assert_eq!(read.score, score);
+        assert_eq!(read.expires_at, 1_800_000_000);
+        assert_eq!(read.vector.len(), 2);
+        assert!(read.vector[0] == 1.5 && read.vector[1].is_nan());
+    }
+}
+
+#[test]
+fn what_is_no_score_is_refused() {
+    let mut short = item_of(score(0.5));
+    short.insert("vector".to_owned(), AttributeValue::B(Blob::new([1, 2, 3])));
+    assert!(matches!(score_from_item(short), Err(ItemError::Vector { bytes: 3 })));
+    let mut other = item_of(score(0.5));
+    other.insert("verdict".to_owned(), AttributeValue::N("1".to_owned()));
+    assert!(matches!(score_from_item(other), Err(ItemError::NotAScore(_))));
+    assert!(matches!(score_from_item(Item::new()), Err(ItemError::NotAScore(_))));
+}
+
+#[test]
+fn a_key_is_the_items_own() {
+    let score = score(0.5);
+    let (key, item) = (key(&key_of(&score)), item_of(score));
+    assert_eq!(key.len(), 2);
+    assert!(key.iter().all(|(name, value)| item[name] == *value));
+}
+
+/// Bytes of an item, by the rules of DynamoDB's documentation ("item sizes and formats"), rounded up.
+fn size(item: &Item) -> usize {
+    fn of(value: &AttributeValue) -> usize {
+        match value {
+            AttributeValue::S(text) => text.len(),
+            AttributeValue::N(_) => 21,
+            AttributeValue::B(blob) => blob.as_ref().len(),
+            AttributeValue::L(list) => 3 + list.iter().map(|v| 1 + of(v)).sum::<usize>(),
+            AttributeValue::M(map) => 3 + map.iter().map(|(k, v)| 1 + k.len() + of(v)).sum::<usize>(),
+            _ => 1,
+        }
+    }
+    item.iter().map(|(name, value)| name.len() + of(value)).sum()
+}
+
+#[test]
+fn the_largest_item_is_far_below_the_limit() {
+    let long = "\u{1F980}".repeat(10_000);
+    let mut row = row(&"a".repeat(253), &"r".repeat(256));
+    row.item.original.clone_from(&long);
+    row.values = vec![Some(1.0); MAX_FEATURES];
+    row.evidence = vec![Evidence { source: long.clone(), fact: long.clone(), value: long.clone() }; 1_000];
+    row.sources = (0..1_000).map(|i| (format!("{i:05}{long}"), SourceStatus::OpenCircuit)).collect();
+    let predictions = unanimous(1, 0.9).into_iter().map(|outcome| {
+        let tribunal_core::message::PredictionOutcome::Answered(mut batch) = outcome else {
+            panic!("answered")
+        };
+        batch.contributions =
+            vec![(0..1_000_u16).map(|i| contribution(&format!("{i}{long}"), f32::from(i))).collect()];
+        (batch.version, batch.digest) = (long.clone(), long.clone());
+        tribunal_core::message::PredictionOutcome::Answered(batch)
+    });
+    let mut input = input(vec![row.clone()], predictions.collect());
+    input.features.features = vec!["f".to_owned(); MAX_FEATURES];
+    (input.features.batch, input.features.schema) = (long.clone(), long);
+    crate::check(&input).unwrap();
+    let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
+    assert_eq!(score.contributions.len(), MAX_CONTRIBUTIONS);
+    assert_eq!((score.evidence.len(), score.sources.len()), (MAX_EVIDENCE, MAX_SOURCES));
+    let vector = row.values.iter().map(|v| v.unwrap()).collect();
+    let item = ScoreItem { score, vector, expires_at: u64::MAX }.to_item().unwrap();
+    assert!((80_000..100_000).contains(&size(&item)), "{} bytes", size(&item));
+}
+
+proptest! {
+    #[test]
+    fn every_number_survives_the_table(
+        p in prop::collection::vec(prop::option::of(0.0..=1.0_f32), 3),
+        moved in prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL,
+        vector in prop::collection::vec(any::<u32>(), 0..80),
+    ) {
+        let mut predictions = vec![answered("lightgbm", &p[1..2]), answered("forest", &p[2..])];
+        let mut first = super::support::batch("xgboost", &p[..1]);
+        first.contributions = vec![vec![contribution("length", moved)]];
+        predictions.push(tribunal_core::message::PredictionOutcome::Answered(first));
+        let input = input(vec![row("evil.com", "r1")], predictions);
+        let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
+        let item = ScoreItem {
+            score: score.clone(),
+            vector: vector.iter().copied().map(f32::from_bits).collect(),
+            expires_at: 1,
+        };
+        let read = score_from_item(item.to_item().unwrap()).unwrap();
+        prop_assert_eq!(read.score, score);
+        let bits: Vec<u32> = read.vector.iter().map(|v| v.to_bits()).collect();
+        prop_assert_eq!(bits, vector);
+    }
+}

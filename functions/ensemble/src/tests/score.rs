@@ -1,0 +1,264 @@
+use proptest::prelude::*;
+use tribunal_core::message::{EnsembleInput, PredictionOutcome, Row};
+use tribunal_core::score::Quorum;
+use tribunal_core::{Score, SpecialUse, Verdict};
+
+use super::support::{
+    REQUESTED_AT, SCORED_AT, answered, batch, contribution, definition, failed, input, row, unanimous,
+};
+use crate::score::{Answers, score_batch};
+
+fn scores(rows: Vec<Row>, predictions: Vec<PredictionOutcome>) -> Vec<Score> {
+    score_batch(&definition(), "sha256:d", &input(rows, predictions), SCORED_AT)
+}
+
+fn one(predictions: Vec<PredictionOutcome>) -> Score {
+    scores(vec![row("evil.com", "r1")], predictions).remove(0)
+}
+
+fn reasons(score: &Score) -> Vec<Option<&str>> {
+    score.predictors.iter().map(|p| p.reason.as_deref()).collect()
+}
+
+#[test]
+fn all_answer() {
+    let score = one(vec![
+        answered("forest", &[Some(0.5)]),
+        answered("xgboost", &[Some(0.75)]),
+        answered("lightgbm", &[Some(1.0)]),
+    ]);
+    assert_eq!((score.risk, score.verdict, score.agreement), (Some(75.0), Verdict::Malicious, Some(0.5)));
+    assert_eq!(score.quorum, Quorum { met: true, needed: 2, answered: 3 });
+    assert_eq!(score.scored_key, format!("{REQUESTED_AT}#r1"));
+    assert_eq!((score.entity.as_str(), score.original.as_str()), ("evil.com", "hxxp://evil.com/"));
+    assert_eq!((score.batch.as_str(), score.schema.as_str()), ("b-1", "sha256:schema"));
+    assert_eq!((score.ensemble.version.as_str(), score.ensemble.digest.as_str()), ("7", "sha256:d"));
+    let models: Vec<_> =
+        score.predictors.iter().map(|p| (p.model.as_str(), p.probability, p.weight)).collect();
+    assert_eq!(
+        models,
+        [("xgboost", Some(0.75), 2.0), ("lightgbm", Some(1.0), 1.0), ("forest", Some(0.5), 1.0)],
+        "in the order of the definition"
+    );
+    assert_eq!(score.predictors[2].digest.as_deref(), Some("sha256:forest"));
+    assert_eq!(score.predictors[2].version.as_deref(), Some("3"));
+    assert_eq!(reasons(&score), [None, None, None]);
+}
+
+#[test]
+fn a_failed_predictor_says_why() {
+    let cases = [
+        (
+            "ModelUnavailable",
+            r#"{"errorMessage":"models/x: digest mismatch","errorType":"ModelUnavailable"}"#,
+            "ModelUnavailable: models/x: digest mismatch",
+        ),
+        ("States.Timeout", "", "States.Timeout"),
+        (
+            "Lambda.Unknown",
+            "The cause could not be determined\n",
+            "Lambda.Unknown: The cause could not be determined",
+        ),
+        ("E", r#"{"errorMessage":7}"#, r#"E: {"errorMessage":7}"#),
+        ("E", r#"{"errorMessage":"a\u0000\u001b[31mb"}"#, "E: a  [31mb"),
+    ];
+    for (error, cause, expected) in cases {
+        let score = one(vec![
+            failed("lightgbm", error, cause),
+            answered("xgboost", &[Some(0.5)]),
+            answered("forest", &[Some(0.5)]),
+        ]);
+        assert_eq!((score.risk, score.verdict), (Some(50.0), Verdict::Suspicious), "{expected}");
+        assert_eq!(reasons(&score), [None, Some(expected), None]);
+        assert_eq!((score.predictors[1].version.as_ref(), score.predictors[1].probability), (None, None));
+    }
+    let long = one(vec![failed("lightgbm", &"E".repeat(9_000), &"é".repeat(9_000))]);
+    assert!(reasons(&long)[1].unwrap().len() <= 256);
+}
+
+#[test]
+fn answers_that_cannot_be_used_say_why() {
+    let nothing = Some("no prediction");
+    let mut covered = batch("xgboost", &[None]);
+    covered.abstentions = vec!["feature_unknown: x".to_owned(), "kind_not_covered".to_owned()];
+    let cases = [
+        (vec![], [nothing, nothing, nothing]),
+        (vec![answered("xgboost", &[])], [Some("0 probabilities for 1 rows"), nothing, nothing]),
+        (vec![answered("xgboost", &[None, None])], [Some("2 probabilities for 1 rows"), nothing, nothing]),
+        (vec![answered("xgboost", &[None])], [Some("abstained"), nothing, nothing]),
+        (
+            vec![PredictionOutcome::Answered(covered)],
+            [Some("abstained: feature_unknown: x, kind_not_covered"), nothing, nothing],
+        ),
+        (
+            vec![answered("forest", &[Some(f32::NAN)]), answered("lightgbm", &[Some(-0.5)])],
+            [nothing, Some("probability -0.5 is outside 0 to 1"), Some("probability NaN is outside 0 to 1")],
+        ),
+        (
+            vec![answered("forest", &[Some(0.5)]), failed("forest", "E", "")],
+            [nothing, nothing, Some("more than one prediction")],
+        ),
+    ];
+    for (predictions, expected) in cases {
+        let score = one(predictions);
+        assert_eq!(reasons(&score), expected);
+        assert_eq!((score.risk, score.verdict), (None, Verdict::Unknown), "{expected:?}");
+        assert!(!score.quorum.met && score.predictors.iter().all(|p| p.probability.is_none()));
+    }
+}
+
+#[test]
+fn a_member_without_weight_is_watched_and_has_no_say() {
+    let predictions = vec![
+        answered("xgboost", &[Some(0.25)]),
+        answered("lightgbm", &[Some(0.25)]),
+        answered("forest", &[Some(1.0)]),
+    ];
+    let score = scores(vec![row("1.2.3.4", "r1")], predictions).remove(0);
+    assert_eq!((score.risk, score.agreement), (Some(25.0), Some(1.0)));
+    assert_eq!(score.predictors[2].probability, Some(1.0));
+    assert_eq!(reasons(&score), [None, None, Some("weight 0 for this kind")]);
+}
+
+#[test]
+fn special_entities_are_not_scored() {
+    let mut special = row("printer.local", "r1");
+    (special.special, special.values) = (Some(SpecialUse::Local), Vec::new());
+    let score = scores(vec![special], unanimous(1, 0.9)).remove(0);
+    assert_eq!((score.risk, score.verdict), (None, Verdict::NotRoutable));
+    assert_eq!(score.special, Some(SpecialUse::Local));
+    assert_eq!(score.quorum, Quorum { met: true, needed: 0, answered: 0 });
+    assert_eq!(reasons(&score), [Some("not asked"); 3]);
+    assert!(score.predictors.iter().all(|p| p.probability.is_none()));
+}
+
+#[test]
+fn strangers_and_missing_members_are_counted() {
+    let input = input(
+        vec![row("a.com", "r")],
+        vec![
+            answered("other", &[Some(1.0)]),
+            failed("another", "E", ""),
+            answered("xgboost", &[None]),
+            failed("lightgbm", "E", ""),
+        ],
+    );
+    let definition = definition();
+    let answers = Answers::of(&definition, &input);
+    assert_eq!((answers.strangers, answers.missing()), (2, 2));
+}
+
+#[test]
+fn contributions_are_summed_by_share_and_the_strongest_kept() {
+    let mut first = batch("xgboost", &[Some(0.5)]);
+    let mut second = batch("lightgbm", &[Some(0.5)]);
+    // Shares 2/3 and 1/3: forest is missing.
+    first.contributions = vec![vec![
+        contribution("both", 3.0),
+        contribution("only_first", -1.5),
+        contribution("cancels", 1.0),
+        contribution("infinite", f32::INFINITY),
+    ]];
+    let mut list =
+        vec![contribution("both", 3.0), contribution("cancels", -2.0), contribution("only_second", 3.0)];
+    list.extend((0..10_u8).map(|i| contribution(&format!("small{i}"), 0.3)));
+    second.contributions = vec![list];
+    let score = one(vec![PredictionOutcome::Answered(first), PredictionOutcome::Answered(second)]);
+    let listed: Vec<(&str, f32)> = score
+        .contributions
+        .iter()
+        .map(|c| (c.feature.as_str(), (c.contribution * 1e4).round() / 1e4))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("both", 3.0),
+            ("only_first", -1.0),
+            ("only_second", 1.0),
+            ("small0", 0.1),
+            ("small1", 0.1),
+            ("small2", 0.1),
+            ("small3", 0.1),
+            ("small4", 0.1),
+        ]
+    );
+}
+
+#[test]
+fn contributions_of_who_does_not_count_are_left_out() {
+    let explained = |model: &str, p: Option<f32>| {
+        let mut batch = batch(model, &[p]);
+        batch.contributions = vec![vec![contribution(model, 1.0)]];
+        batch
+    };
+    let mut wrong = explained("forest", Some(0.5));
+    wrong.contributions.push(Vec::new());
+    let predictions = [explained("xgboost", Some(0.5)), explained("lightgbm", Some(7.0)), wrong];
+    let score = one(predictions.into_iter().map(PredictionOutcome::Answered).collect());
+    assert_eq!(score.contributions.iter().map(|c| c.feature.as_str()).collect::<Vec<_>>(), ["xgboost"]);
+    assert_eq!(score.quorum.answered, 2, "the forest's probability counts all the same");
+}
+
+#[test]
+fn times_are_stored_in_one_spelling() {
+    for text in ["2026-11-24T07:49:58.123456Z", "2026-11-24T08:49:58.123+01:00", REQUESTED_AT] {
+        let mut row = row("evil.com", "r1");
+        text.clone_into(&mut row.item.requested_at);
+        let score = scores(vec![row], unanimous(1, 0.5)).remove(0);
+        assert_eq!((score.requested_at.as_str(), score.scored_key.len()), (REQUESTED_AT, 27), "{text}");
+    }
+}
+
+#[test]
+fn the_state_machines_fixtures_are_scored() {
+    for (text, missing) in [
+        (include_str!("../../../../statemachine/test/fixtures/ensemble-input.json"), 0),
+        (include_str!("../../../../statemachine/test/fixtures/ensemble-input.one-failed.json"), 1),
+    ] {
+        let input: EnsembleInput = serde_json::from_str(text).unwrap();
+        crate::check(&input).unwrap();
+        let definition = definition();
+        let scores = score_batch(&definition, "sha256:d", &input, SCORED_AT);
+        assert_eq!(scores.len(), input.features.rows.len());
+        assert_eq!(Answers::of(&definition, &input).missing(), missing);
+        for score in scores {
+            assert!(matches!(score.verdict, Verdict::Unknown | Verdict::NotRoutable) == score.risk.is_none());
+        }
+    }
+}
+
+fn outcome() -> impl Strategy<Value = PredictionOutcome> {
+    let model = prop_oneof![Just("xgboost"), Just("lightgbm"), Just("forest"), Just("other")];
+    let probabilities = prop::collection::vec(prop::option::of(any::<f32>()), 0..4);
+    let list = prop::collection::vec((".{0,5}", any::<f32>()), 0..12);
+    let lists = prop::collection::vec(list, 0..4);
+    prop_oneof![
+        (model.clone(), probabilities, lists).prop_map(|(model, probabilities, lists)| {
+            let mut batch = batch(model, &probabilities);
+            let to_list = |list: Vec<(String, f32)>| list.iter().map(|(f, c)| contribution(f, *c)).collect();
+            batch.contributions = lists.into_iter().map(to_list).collect();
+            PredictionOutcome::Answered(batch)
+        }),
+        (model, ".*", ".*").prop_map(|(model, error, cause)| failed(model, &error, &cause)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_predictions_give_one_storable_score_per_row(
+        predictions in prop::collection::vec(outcome(), 0..6),
+        rows in 0..4_usize,
+    ) {
+        let rows: Vec<Row> = (0..rows).map(|i| row(&format!("host{i}.com"), "r")).collect();
+        let scores = scores(rows.clone(), predictions);
+        prop_assert_eq!(scores.len(), rows.len());
+        for score in scores {
+            prop_assert!(score.risk.is_none_or(|risk| (0.0..=100.0).contains(&risk)));
+            prop_assert_eq!(score.risk.is_some(), score.quorum.met);
+            prop_assert_eq!(score.predictors.len(), 3);
+            prop_assert!(score.predictors.iter().all(|p| p.probability.is_some() != p.reason.is_some()));
+            prop_assert!(score.contributions.len() <= 8);
+            prop_assert!(score.contributions.iter().all(|c| c.contribution.is_finite()));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+use std::time::Duration;
+
+use serde_json::Value;
+use tribunal_core::message::{EnsembleInput, EnsembleOutput, RefusedEntity, Row};
+use tribunal_core::{ErrorName, SpecialUse};
+use tribunal_runtime::{EventLog, FunctionError, Invocation, Step, chain, now_ms};
+
+use super::definition::{definitions, publish};
+use super::support::{Memory, answered, block_on, definition_json, failed, input, row, unanimous};
+use crate::items::score_from_item;
+use crate::step::{Ensemble, Ttl};
+use crate::store::Fault;
+
+fn step() -> Ensemble<Memory> {
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), "7", &definition_json().to_string());
+    let definitions = block_on(definitions(folder.path(), Duration::MAX));
+    Ensemble::new(definitions, Memory::default(), Ttl::parse("90").unwrap())
+}
+
+fn handle(step: &Ensemble<Memory>, input: EnsembleInput) -> (Result<EnsembleOutput, FunctionError>, Value) {
+    let mut log = EventLog::new("ensemble");
+    let invocation = Invocation { deadline_ms: now_ms() + 60_000, ..Invocation::default() };
+    let result = block_on(step.handle(input, &invocation, &mut log));
+    (result, serde_json::from_str(&log.to_line(0)).unwrap())
+}
+
+fn rows(n: usize) -> Vec<Row> {
+    (0..n).map(|i| row(&format!("host{i}.com"), "r")).collect()
+}
+
+#[test]
+fn a_batch_is_scored_written_counted_and_answered() {
+    let step = step();
+    let mut special = row("10.0.0.1", "r");
+    (special.special, special.values) = (Some(SpecialUse::Private), Vec::new());
+    let mut input = input(
+        [rows(3), vec![special]].concat(),
+        vec![
+            answered("xgboost", &[Some(0.9), Some(0.1), None, None]),
+            answered("lightgbm", &[Some(0.9), Some(0.1), Some(0.5), None]),
+            failed("forest", "ModelUnavailable", ""),
+            answered("newcomer", &[]),
+        ],
+    );
+    input.features.refused =
+        vec![RefusedEntity { original: "x".to_owned(), code: "empty".to_owned(), reason: "why".to_owned() }];
+    let (output, log) = handle(&step, input.clone());
+    let output = output.unwrap();
+    assert_eq!((output.batch.as_str(), output.scored, output.abstained), ("b-1", 4, 1));
+    assert_eq!(output.refused, input.features.refused);
+    assert_eq!(output.scores[0].entity, "host0.com");
+    assert_eq!(output.scores[0].scored_key, "2026-11-24T07:49:58.123Z#r");
+    for (name, count) in [
+        ("EntitiesScored", 4),
+        ("Abstentions", 1),
+        ("PredictorsMissing", 1),
+        ("VerdictMalicious", 1),
+        ("VerdictBenign", 1),
+        ("VerdictUnknown", 1),
+        ("VerdictNotRoutable", 1),
+        ("VerdictSuspicious", 0),
+        ("predictions_of_strangers", 1),
+        ("already_there", 0),
+    ] {
+        assert_eq!(log[name], count, "{name}");
+    }
+    assert!(!log.to_string().contains("host0"), "no entity in the log: {log}");
+    let items = step.store().items.lock().unwrap();
+    assert_eq!(items.len(), 4);
+    for key in &output.scores {
+        let read = score_from_item(items[key].clone()).unwrap();
+        assert!(read.expires_at > now_ms() / 1000 + 89 * 86_400, "{}", read.expires_at);
+        let vector: Vec<u32> = read.vector.iter().map(|v| v.to_bits()).collect();
+        let expected =
+            if read.score.special.is_some() { vec![] } else { vec![1.5_f32.to_bits(), f32::NAN.to_bits()] };
+        assert_eq!(vector, expected);
+    }
+}
+
+#[test]
+fn the_same_event_twice_gives_one_item_each() {
+    let step = step();
+    let input = input(rows(50), unanimous(50, 0.9));
+    let (first, _) = handle(&step, input.clone());
+    let before = step.store().items.lock().unwrap().clone();
+    let (second, log) = handle(&step, input);
+    assert_eq!(first.unwrap(), second.unwrap());
+    assert_eq!(log["already_there"], 50);
+    assert_eq!(*step.store().items.lock().unwrap(), before, "the first score stays");
+}
+
+#[test]
+fn an_entity_twice_in_a_batch_is_written_once() {
+    let step = step();
+    let rows = vec![row("a.com", "r"), row("a.com", "r"), row("a.com", "r2")];
+    let (output, log) = handle(&step, input(rows, unanimous(3, 0.9)));
+    assert_eq!((output.unwrap().scores.len(), &log["already_there"]), (2, &Value::from(0)));
+}
+
+#[test]
+fn an_empty_batch_is_fine() {
+    let (output, _) = handle(&step(), input(Vec::new(), unanimous(0, 0.5)));
+    let output = output.unwrap();
+    assert_eq!((output.scored, output.scores.len()), (0, 0));
+    assert_eq!(serde_json::to_value(&output).unwrap()["batchItemFailures"], serde_json::json!([]));
+}
+
+#[test]
+fn events_that_are_not_of_the_contract_have_names() {
+    let mut cases = vec![(rows(51), ErrorName::BatchTooLarge, "batch has 51 entities; at most 50")];
+    let mut bad = |change: fn(&mut Row), text| {
+        let mut rows = rows(2);
+        change(&mut rows[1]);
+        cases.push((rows, ErrorName::InvalidInput, text));
+    };
+    bad(|r| r.item.entity.clear(), "features.rows[1].entity has 0 bytes; 1 to 253 are allowed");
+    bad(|r| r.item.entity = "a".repeat(254), "features.rows[1].entity has 254 bytes; 1 to 253 are allowed");
+    bad(|r| r.item.request_id.clear(), "features.rows[1].request_id has 0 bytes; 1 to 256 are allowed");
+    bad(|r| r.item.request_id = "r".repeat(257), "features.rows[1].request_id has 257 bytes");
+    bad(
+        |r| "yesterday".clone_into(&mut r.item.requested_at),
+        "features.rows[1].requested_at is not an RFC 3339 time",
+    );
+    bad(|r| r.values.clear(), "features.rows[1].values has 0 values; 2 features are named");
+    bad(|r| r.values.push(None), "features.rows[1].values has 3 values; 2 features are named");
+    for (rows, name, text) in cases {
+        let step = step();
+        let n = rows.len();
+        let error = handle(&step, input(rows, unanimous(n, 0.5))).0.unwrap_err();
+        assert_eq!(error.name(), name, "{text}");
+        assert!(chain(&error).contains(text), "{}", chain(&error));
+        assert!(step.store().items.lock().unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_store_that_fails_fails_the_batch_by_name() {
+    for (fault, name) in [
+        (Fault::Throttled, ErrorName::StoreThrottled),
+        (Fault::Unavailable, ErrorName::StoreUnavailable),
+        (Fault::Refused, ErrorName::StoreRefused),
+    ] {
+        let step = step();
+        step.store().faults.lock().unwrap().insert("host1.com".to_owned(), fault);
+        let (result, log) = handle(&step, input(rows(3), unanimous(3, 0.5)));
+        assert_eq!(result.unwrap_err().name(), name);
+        assert_eq!(log.get("EntitiesScored"), None, "not counted as scored");
+    }
+}
+
+#[test]
+fn without_a_definition_every_event_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let definitions = block_on(definitions(folder.path(), Duration::MAX));
+    let step = Ensemble::new(definitions, Memory::default(), Ttl::parse("1").unwrap());
+    for _ in 0..2 {
+        let error = handle(&step, input(rows(1), unanimous(1, 0.5))).0.unwrap_err();
+        assert_eq!(error.name(), ErrorName::EnsembleUnavailable);
+        assert!(chain(&error).contains("ensemble/current.json"), "{}", chain(&error));
+    }
+}
+
+#[test]
+fn the_time_to_live_is_bounded_and_named() {
+    assert_eq!(Ttl::parse("90").unwrap().expires_at(1_500), 1 + 90 * 86_400);
+    assert!(Ttl::parse("1").is_ok() && Ttl::parse("3650").is_ok());
+    for bad in ["0", "3651", "-1", "", "90 days", "1.5", "99999999999999999999"] {
+        let error = Ttl::parse(bad).unwrap_err().to_string();
+        let expected = format!("TRIBUNAL_SCORE_TTL_DAYS is {bad:?}; whole days from 1 to 3650 are allowed");
+        assert_eq!(error, expected);
+    }
+}
