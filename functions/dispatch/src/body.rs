@@ -157,8 +157,10 @@ pub(crate) fn parse(body: &str) -> Result<Body, MessageRefusal> {
         Some(_) => return Ok(single(body.to_owned())),
     };
     match parsed {
-        // `[2001:db8::1]:443` and `"evil.com",` begin like JSON, and are entities as they are pasted.
-        Err(MessageRefusal::NotJson(_)) if Entity::parse(body).is_ok() => Ok(single(body.to_owned())),
+        // `[2001:db8::1]:443` begins like an array. With a quote in it, it is one that broke.
+        Err(MessageRefusal::NotJson(_)) if !body.contains('"') && Entity::parse(body).is_ok() => {
+            Ok(single(body.to_owned()))
+        }
         parsed => parsed,
     }
 }

@@ -98,7 +98,7 @@ impl Planner {
         for original in &body.entities {
             match Entity::parse(original) {
                 Ok(entity) => {
-                    self.ask(at, &entity, &item(&entity, original, &requested_at, record, body), body.tlp)
+                    self.ask(at, &entity, &item(&entity, original, &requested_at, record, body), body.tlp);
                 }
                 Err(refusal) => {
                     self.counts.refused += 1;

@@ -456,3 +456,27 @@ proptest! {
         prop_assert_eq!(mapped, Ok(entity));
     }
 }
+
+/// The first column of the tables of `docs/entities.md` that begin with `heading`.
+fn documented(heading: &str) -> Vec<String> {
+    let page = include_str!("../../../../docs/entities.md");
+    page.split_once(&format!("| {heading} |"))
+        .unwrap()
+        .1
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .flat_map(|line| line.split('|').nth(1).unwrap().split(','))
+        .map(|name| name.trim().trim_matches('`').to_owned())
+        .collect()
+}
+
+#[test]
+fn the_documentation_names_every_code_and_every_special_use() {
+    assert_eq!(documented("code | when"), Refusal::CODES);
+    let mut special = documented("special | names and addresses");
+    special.sort();
+    let mut known: Vec<&str> = SpecialUse::ALL.iter().map(|s| s.as_str()).collect();
+    known.sort_unstable();
+    assert_eq!(special, known);
+}
