@@ -81,6 +81,12 @@ pub fn schema(lexicon: &Lexicon) -> FeatureSchema {
     }
 }
 
+impl std::fmt::Debug for Extractor<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Extractor").field("schema", &self.digest).finish()
+    }
+}
+
 impl<'a> Extractor<'a> {
     /// An extractor that reads `lexicon` where it lies.
     pub fn new(lexicon: &'a Lexicon) -> Result<Self, LexiconError> {

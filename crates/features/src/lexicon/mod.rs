@@ -91,6 +91,13 @@ pub struct SectionSummary {
     pub entries: usize,
 }
 
+impl std::fmt::Debug for Lexicon {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the bytes: they are a million.
+        f.debug_struct("Lexicon").field("digest", &self.digest).field("bytes", &self.bytes.len()).finish()
+    }
+}
+
 impl Lexicon {
     /// The lexicon that is linked into this program; checked once.
     pub fn embedded() -> Result<&'static Self, LexiconError> {
@@ -122,6 +129,11 @@ impl Lexicon {
     /// Digest of the whole file.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Size of the whole file.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Every section.

@@ -185,6 +185,13 @@ impl IpRanges {
     }
 }
 
+impl std::fmt::Debug for IpRanges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the bytes: they are millions.
+        f.debug_struct("IpRanges").field("digest", &self.digest).field("bytes", &self.bytes.len()).finish()
+    }
+}
+
 impl Family {
     /// The value of the piece that holds `address`, and the piece.
     fn find(&self, bytes: &[u8], address: IpAddr) -> (u32, (u128, u128)) {
