@@ -1,7 +1,7 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
-use tribunal_core::message::{Evidence, SourceStatus};
+use tribunal_core::message::{Evidence, PredictionOutcome, SourceStatus};
 use tribunal_core::{Score, SpecialUse, Verdict};
 
 use super::support::{SCORED_AT, answered, contribution, definition, failed, input, row, unanimous};
@@ -122,7 +122,7 @@ fn size(item: &Item) -> usize {
     fn of(value: &AttributeValue) -> usize {
         match value {
             AttributeValue::S(text) => text.len(),
-            AttributeValue::N(_) => 21,
+            AttributeValue::N(text) => text.len().div_ceil(2) + 1,
             AttributeValue::B(blob) => blob.as_ref().len(),
             AttributeValue::L(list) => 3 + list.iter().map(|v| 1 + of(v)).sum::<usize>(),
             AttributeValue::M(map) => 3 + map.iter().map(|(k, v)| 1 + k.len() + of(v)).sum::<usize>(),
@@ -130,6 +130,34 @@ fn size(item: &Item) -> usize {
         }
     }
     item.iter().map(|(name, value)| name.len() + of(value)).sum()
+}
+
+/// As in production: digests, a UUID, two facts, eight contributions, 64 features.
+#[test]
+fn a_usual_item_costs_two_write_units() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let mut row = row("login-secure-account.example.org", "0b8f4c4e-5d7e-4c27-9a54-6f1d8a3b2c10/12");
+    let fact = |fact: &str, value: &str| Evidence {
+        source: "ip-ranges".to_owned(),
+        fact: fact.to_owned(),
+        value: value.to_owned(),
+    };
+    row.evidence = vec![fact("autonomous system", "AS64500 Example Hosting"), fact("country", "NL")];
+    row.sources.insert("ip-ranges".to_owned(), SourceStatus::Ok);
+    let predictions = unanimous(1, 0.912_345_67).into_iter().map(|outcome| {
+        let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
+        batch.digest.clone_from(&digest);
+        batch.contributions = vec![
+            (0..8_u8).map(|i| contribution(&format!("feature_of_usual_name_{i}"), 0.123_456_7)).collect(),
+        ];
+        PredictionOutcome::Answered(batch)
+    });
+    let mut input = input(vec![row], predictions.collect());
+    (input.features.schema, input.features.batch) =
+        (digest.clone(), "0b8f4c4e-5d7e-4c27-9a54-6f1d8a3b2c10".to_owned());
+    let score = score_batch(&definition(), &digest, &input, SCORED_AT).remove(0);
+    let item = ScoreItem { score, vector: vec![0.5; 64], expires_at: 1_800_000_000 }.to_item().unwrap();
+    assert!(size(&item) <= 2_048, "{} bytes", size(&item));
 }
 
 #[test]
@@ -141,13 +169,11 @@ fn the_largest_item_is_far_below_the_limit() {
     row.evidence = vec![Evidence { source: long.clone(), fact: long.clone(), value: long.clone() }; 1_000];
     row.sources = (0..1_000).map(|i| (format!("{i:05}{long}"), SourceStatus::OpenCircuit)).collect();
     let predictions = unanimous(1, 0.9).into_iter().map(|outcome| {
-        let tribunal_core::message::PredictionOutcome::Answered(mut batch) = outcome else {
-            panic!("answered")
-        };
+        let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
         batch.contributions =
             vec![(0..1_000_u16).map(|i| contribution(&format!("{i}{long}"), f32::from(i))).collect()];
         (batch.version, batch.digest) = (long.clone(), long.clone());
-        tribunal_core::message::PredictionOutcome::Answered(batch)
+        PredictionOutcome::Answered(batch)
     });
     let mut input = input(vec![row.clone()], predictions.collect());
     input.features.features = vec!["f".to_owned(); MAX_FEATURES];
@@ -171,7 +197,7 @@ proptest! {
         let mut predictions = vec![answered("lightgbm", &p[1..2]), answered("forest", &p[2..])];
         let mut first = super::support::batch("xgboost", &p[..1]);
         first.contributions = vec![vec![contribution("length", moved)]];
-        predictions.push(tribunal_core::message::PredictionOutcome::Answered(first));
+        predictions.push(PredictionOutcome::Answered(first));
         let input = input(vec![row("evil.com", "r1")], predictions);
         let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
         let item = ScoreItem {
