@@ -23,10 +23,10 @@ export const STATE_BYTES_MAX = 262_144;
 export const BATCH_ENTITIES_MAX = 50;
 /** Bytes of an execution's input: `MAX_BATCH_BYTES` of crates/core/src/message.rs. */
 export const BATCH_BYTES_MAX = 60 * 1024;
-/** Features of one entity, beside the entity itself: as crates/core/src/message.rs says. */
+/** Features of one entity, beside the entity itself: 151 numbers with at most 9 digits, statuses and facts. */
 export const FEATURE_BYTES_PER_ENTITY = 1_536;
-/** One model's prediction for one entity: as crates/core/src/message.rs says. */
-export const PREDICTION_BYTES_PER_ENTITY = 512;
+/** One model's prediction for one entity at worst: a probability and eight contributions with long names. */
+export const PREDICTION_BYTES_PER_ENTITY = 768;
 /** What there is once per batch: names of features, digests, names of fields. */
 export const BATCH_OVERHEAD_BYTES = 8 * 1024;
 /** An Express execution ends after five minutes, whatever its definition says. */
@@ -145,7 +145,7 @@ export function expand(arns: FunctionArns, source: Machine = template as unknown
   if (bytes > STATE_BYTES_MAX) {
     throw new Error(
       `the state of ${models.length} members may reach ${bytes} bytes, the limit is ${STATE_BYTES_MAX}: ` +
-        'lower MAX_BATCH_ENTITIES or MAX_BATCH_BYTES first',
+        'lower MAX_BATCH_ENTITIES or the number of contributions of a prediction first',
     );
   }
   const states = Object.entries(source.States).map(([name, state]) => [name, withBranches(state, arns)]);
@@ -226,7 +226,11 @@ function retrierSeconds(retrier: Retrier, timeout: number): number {
   return seconds;
 }
 
-/** Bytes of the largest payload of an execution at worst: the ensemble's input, features and all predictions. */
+/**
+ * Bytes of the largest payload of an execution at worst: the ensemble's input, features and all predictions.
+ *
+ * A failed model takes less than an answer: functions keep their messages short.
+ */
 export function stateBytesAtWorst(models: number): number {
   const perEntity = FEATURE_BYTES_PER_ENTITY + models * PREDICTION_BYTES_PER_ENTITY;
   return BATCH_BYTES_MAX + BATCH_OVERHEAD_BYTES + BATCH_ENTITIES_MAX * perEntity;

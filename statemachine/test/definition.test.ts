@@ -11,6 +11,7 @@ import {
   BATCH_ENTITIES_MAX,
   expand,
   EXPRESS_SECONDS_MAX,
+  PREDICTION_BYTES_PER_ENTITY,
   readEnsemble,
   STATE_BYTES_MAX,
   stateBytesAtWorst,
@@ -181,9 +182,21 @@ test('the limits are those of the messages', () => {
   assert.equal(constant('MAX_BATCH_BYTES'), BATCH_BYTES_MAX);
 });
 
-test('a full batch fits into the state, for the members of the fixtures and one more', () => {
-  assert.ok(stateBytesAtWorst(MODELS.length + 1) < STATE_BYTES_MAX);
-  assert.equal(stateBytesAtWorst(3), 61_440 + 8_192 + 50 * (1_536 + 3 * 512));
+test('a full batch fits into the state for three members; four are refused', () => {
+  assert.equal(stateBytesAtWorst(3), 61_440 + 8_192 + 50 * (1_536 + 3 * 768));
+  assert.ok(stateBytesAtWorst(3) < STATE_BYTES_MAX);
+  assert.ok(stateBytesAtWorst(4) > STATE_BYTES_MAX);
+  assert.throws(() => expand(arns(['a', 'b', 'c', 'd'])), /state of 4 members may reach 300032 bytes/);
+});
+
+test('a prediction with as many contributions as predictors give fits into its share', () => {
+  const code = source('functions/predict/src/predictor.rs');
+  const kept = Number(/pub const MAX_CONTRIBUTIONS: usize = (\d+);/.exec(code)?.[1]);
+  assert.ok(kept > 0, 'functions/predict/src/predictor.rs has no constant MAX_CONTRIBUTIONS');
+  // The longest texts that 32-bit numbers have here, and a long name.
+  const long = { feature: 'subdomain_label_entropy_bits', value: -0.012345679, contribution: -0.012345679 };
+  const row = JSON.stringify([0.012345679, Array.from({ length: kept }, () => long)]);
+  assert.ok(row.length <= PREDICTION_BYTES_PER_ENTITY, `${row.length} bytes`);
 });
 
 test('the definition itself is far from its limit of 1 MB', () => {
