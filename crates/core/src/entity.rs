@@ -142,7 +142,7 @@ impl Entity {
         self.registrable.and_then(|at| self.name.get(usize::from(at)..))
     }
 
-    /// The part of a domain under which anybody may register, by the public suffix list with its private section.
+    /// The part of a domain under which names are registered, by the public suffix list with its private section.
     ///
     /// A private suffix that is the whole name is taken as a site under its ICANN suffix: `io` for `github.io`.
     pub fn public_suffix(&self) -> Option<&str> {

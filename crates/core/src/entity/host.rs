@@ -152,9 +152,9 @@ struct Parts {
 
 /// Positions by the public suffix list. `name` has at least one dot.
 fn parts(name: &str) -> Parts {
-    let length = psl::suffix(name.as_bytes()).map_or(0, |s| s.as_bytes().len());
-    let private = psl::suffix(name.as_bytes()).and_then(|s| s.typ()) == Some(psl::Type::Private);
-    let suffix = name.len() - length;
+    let found = psl::suffix(name.as_bytes());
+    let suffix = name.len() - found.map_or(0, |s| s.as_bytes().len());
+    let private = found.and_then(|s| s.typ()) == Some(psl::Type::Private);
     if suffix > 0 {
         return Parts { registrable: Some(label_before(name, suffix)), suffix, private };
     }

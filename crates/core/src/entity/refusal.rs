@@ -55,7 +55,7 @@ pub enum Refusal {
         name: String,
     },
     /// Names are registered below it, it is not one.
-    #[error("`{name}` is a public suffix, under which anybody registers names: give a name below it")]
+    #[error("`{name}` is a public suffix, under which names are registered: give a name below it")]
     PublicSuffix {
         /// The suffix.
         name: String,
