@@ -137,7 +137,6 @@ def folder_of(name: str) -> Path:
 
 def xgboost_case(name: str, seed: int, params: dict, rounds: int, n: int, formats: list[str], types=None) -> None:
     x, y = training_data()
-    # Categories that XGBoost was not told of are numbers to it.
     data = xgb.DMatrix(x, y, feature_names=NAMES, feature_types=types, enable_categorical=types is not None)
     model = xgb.train({"nthread": 1, "seed": 7, "tree_method": "hist", **params}, data, rounds)
     folder, files = folder_of(name), {}
@@ -152,15 +151,13 @@ def xgboost_case(name: str, seed: int, params: dict, rounds: int, n: int, format
                 thresholds[tree["split_indices"][node]].append(tree["split_conditions"][node])
     pool = pool_of(thresholds)
     test = rows(seed, n, pool, infinities=False)
-    if types is not None:
-        test[:, CATEGORICAL] = np.where(test[:, CATEGORICAL] < 0, 2, test[:, CATEGORICAL])
     test = xgb.DMatrix(test, feature_names=NAMES, feature_types=types, enable_categorical=types is not None)
     answers = {"margins": model.predict(test, output_margin=True)}
     if "logistic" in params["objective"]:
         answers["probabilities"] = model.predict(test)
     answers["contributions"] = model.predict(test.slice(range(CONTRIBUTION_ROWS)), pred_contribs=True)
     write(name, files, f"xgboost {xgb.__version__}", "f4", pool, answers, seed=seed, infinities=False,
-          tolerance=2e-5, positive_columns=CATEGORICAL if types is not None else [])
+          tolerance=2e-5)
 
 
 def lightgbm_case(name: str, seed: int, params: dict, rounds: int, n: int, categorical=()) -> None:
@@ -185,7 +182,7 @@ def lightgbm_case(name: str, seed: int, params: dict, rounds: int, n: int, categ
     if params["objective"] != "binary":
         del answers["probabilities"]
     write(name, {"lightgbm-text": "model.txt"}, f"lightgbm {lgb.__version__}", "f8", pool, answers, seed=seed,
-          infinities=True, tolerance=1e-10, positive_columns=[])
+          infinities=True, tolerance=1e-10)
 
 
 def forest_case(name: str, seed: int, model, n: int) -> None:
@@ -201,7 +198,7 @@ def forest_case(name: str, seed: int, model, n: int) -> None:
     probabilities = model.predict_proba(rows(seed, n, pool, infinities=False))[:, 1]
     answers = {"margins": probabilities}
     write(name, {"tribunal-forest-json": "model.json"}, f"scikit-learn {sklearn.__version__}", "f8", pool, answers,
-          seed=seed, infinities=False, positive_columns=[])
+          seed=seed, infinities=False)
 
 
 def main() -> None:

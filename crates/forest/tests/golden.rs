@@ -22,7 +22,6 @@ struct Case {
     infinities: bool,
     #[serde(default)]
     tolerance: Option<f64>,
-    positive_columns: Vec<usize>,
 }
 
 fn root() -> PathBuf {
@@ -62,10 +61,8 @@ fn hash(seed: u64, index: u64) -> u64 {
 fn rows(case: &Case, pool: &[f32]) -> Vec<f32> {
     (0..case.rows * N_FEATURES)
         .map(|index| {
-            let feature = index % N_FEATURES;
-            let value =
-                value(hash(case.seed, index as u64), &pool[feature * POOL..][..POOL], case.infinities);
-            if value < 0.0 && case.positive_columns.contains(&feature) { 2.0 } else { value }
+            let pool = &pool[index % N_FEATURES * POOL..][..POOL];
+            value(hash(case.seed, index as u64), pool, case.infinities)
         })
         .collect()
 }
@@ -78,7 +75,7 @@ fn value(h: u64, pool: &[f32], infinities: bool) -> f32 {
         40..44 => -0.0,
         44..48 => f32::from_bits(low as u32 & 0x807F_FFFF),
         48..52 if infinities => [f32::INFINITY, f32::NEG_INFINITY][(low % 2) as usize],
-        0..92 => {
+        48..92 => {
             let at = pool[(low % POOL as u64) as usize];
             match (low >> 32) % 4 {
                 1 => at.next_up(),

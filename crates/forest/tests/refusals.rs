@@ -177,3 +177,75 @@ fn averaged_trees_are_refused_by_name() {
         assert!(error.contains(expected), "{error:?} does not say {expected:?}");
     }
 }
+
+#[test]
+fn a_leaf_rounded_above_one_gives_the_probability_one() {
+    let text = FOREST.replace("0.5, 1.0]", "0.5, 1.0000000000000002]");
+    let forest = Forest::parse(text.as_bytes(), Format::TribunalForest).unwrap();
+    let (mut margins, mut probabilities) = (Vec::new(), Vec::new());
+    forest.margins(&[1.0, f32::NAN], &mut margins).unwrap();
+    forest.probabilities(&[1.0, f32::NAN], &mut probabilities).unwrap();
+    assert_eq!((margins[0], probabilities[0]), (1.000_000_000_000_000_2, 1.0));
+}
+
+/// A chain of `depth` splits: inner nodes first, the last leaf at the end.
+fn chain(depth: usize) -> String {
+    let list = |f: &dyn Fn(usize) -> String| (0..=2 * depth).map(f).collect::<Vec<_>>().join(",");
+    format!(
+        r#"{{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 1, "trees": [{{
+        "children_left": [{}], "children_right": [{}], "feature": [{feature}], "threshold": [{zero}],
+        "missing_go_to_left": [{zero}], "value": [{zero}], "cover": [{zero}]}}]}}"#,
+        list(&|i| if i < depth { (i + 1 + depth).to_string() } else { "-1".to_owned() }),
+        list(&|i| match i {
+            _ if i >= depth => "-1".to_owned(),
+            _ if i + 1 == depth => depth.to_string(),
+            _ => (i + 1).to_string(),
+        }),
+        feature = list(&|_| "0".to_owned()),
+        zero = list(&|_| "0".to_owned()),
+    )
+}
+
+#[test]
+fn depth_is_limited() {
+    let forest = Forest::parse(chain(512).as_bytes(), Format::TribunalForest).unwrap();
+    assert_eq!(forest.max_depth(), 512);
+    assert_eq!(forest.contributions(&[1.0]).unwrap().values, [0.0]);
+    let error = refusal(&chain(513), Format::TribunalForest);
+    assert!(error.contains("deeper than the limit 512"), "{error}");
+}
+
+#[test]
+fn sets_of_categories_are_limited() {
+    // Few bytes that ask for much: large categories, or segments that all cover the same list.
+    let with = |categories: &str, nodes: usize, segment: usize| {
+        let repeat = |value: String| vec![value; nodes].join(",");
+        XGBOOST.replace(
+            "\"categories\": []",
+            &format!(
+                r#""categories": [{categories}], "categories_nodes": [{}], "categories_segments": [{}],
+                "categories_sizes": [{}], "split_type": [1, 0, 0, 0, 0]"#,
+                repeat("0".to_owned()),
+                if segment == 1 {
+                    (0..nodes).map(|i| i.to_string()).collect::<Vec<_>>().join(",")
+                } else {
+                    repeat("0".to_owned())
+                },
+                repeat(segment.to_string()),
+            ),
+        )
+    };
+    let sound = Forest::parse(with("3", 1, 1).as_bytes(), Format::XgboostJson).unwrap();
+    let mut out = Vec::new();
+    sound.margins(&[3.0, 0.0, 2.0, 0.0], &mut out).unwrap();
+    assert_eq!(out, [3.0, -1.0]);
+    for (text, expected) in [
+        (with("16777216", 1, 1), "category 16777216, must be in [0, 16777216)"),
+        (with("-1", 1, 1), "category -1, must be in [0, 16777216)"),
+        (with("1, 2", 3, 2), "categories (by categories_sizes) has 6 values, expected 2"),
+        (with(&["16777215"; 40].join(","), 40, 1), "more than the limit of 16777216 words"),
+    ] {
+        let error = refusal(&text, Format::XgboostJson);
+        assert!(error.contains(expected), "{error:?} does not say {expected:?}");
+    }
+}
