@@ -2,9 +2,8 @@
 
     python training/export_forest.py forest.joblib forest.json [--feature-names names.txt]
 
-`export_forest` takes a fitted RandomForestClassifier or ExtraTreesClassifier of two classes, 0 (benign) and 1, and
-gives a JSON-ready dictionary; `dumps` gives its compact text. The class at `classes_[1]` is the one whose
-probability the file holds. Numbers are written so that reading them back gives the same bits.
+`export_forest` takes a fitted RandomForestClassifier or ExtraTreesClassifier of two classes and gives a JSON-ready
+dictionary; `dumps` gives its compact text. The file holds the probability of the class at `classes_[1]`. Numbers are written so that reading them back gives the same bits.
 
 The command line reads a joblib file, which is a pickle: give it only files that you made yourself.
 """
@@ -25,7 +24,8 @@ VERSION = 1
 def export_forest(model: Any, feature_names: list[str] | None = None) -> dict[str, Any]:
     """The dictionary that `crates/forest/FORMAT.md` describes.
 
-    Raises ValueError for a model that is not a binary classifier of one output, and for names that do not fit.
+    Raises ValueError for a model that is not a binary classifier of one output, and for names that do
+    not fit.
     """
     if getattr(model, "n_outputs_", None) != 1 or len(getattr(model, "classes_", ())) != 2:
         raise ValueError("need a fitted classifier of one output and two classes")
@@ -99,7 +99,7 @@ def _sklearn_version(model: Any) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write a scikit-learn forest as tribunal-forest-json.")
-    parser.add_argument("model", type=Path, help="joblib file that holds the fitted forest (a pickle: trust it)")
+    parser.add_argument("model", type=Path, help="joblib file with the fitted forest (a pickle: trust it)")
     parser.add_argument("output", type=Path, help="file to write")
     parser.add_argument("--feature-names", type=Path, help="text file, one name a line, in the model's order")
     options = parser.parse_args(arguments)

@@ -3,9 +3,9 @@
     python -m venv .venv-goldens && .venv-goldens/bin/pip install -r training/goldens/requirements.txt
     .venv-goldens/bin/python training/goldens/make_goldens.py
 
-Rows are not stored. `rows` makes them from an integer hash that crates/forest/tests/golden.rs computes likewise:
-about 11 % missing, zeros of both signs, subnormal numbers, infinities where the trainer takes them, integers from
--4, and values at, just above and just below the model's own thresholds (`pool.bin`).
+Rows are not stored. `rows` makes them from an integer hash that crates/forest/tests/golden.rs computes
+likewise: about 11 % missing, zeros of both signs, subnormal numbers, infinities where the trainer takes them,
+integers from -4, and values at, just above and just below the model's own thresholds (`pool.bin`).
 
 Per case, in tests/golden/<case>:
     case.json          format, files, number of rows, and how to read the rest
@@ -135,7 +135,9 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def xgboost_case(name: str, seed: int, params: dict, rounds: int, n: int, formats: list[str], types=None) -> None:
+def xgboost_case(
+    name: str, seed: int, params: dict, rounds: int, n: int, formats: list[str], types=None
+) -> None:
     x, y = training_data()
     data = xgb.DMatrix(x, y, feature_names=NAMES, feature_types=types, enable_categorical=types is not None)
     model = xgb.train({"nthread": 1, "seed": 7, "tree_method": "hist", **params}, data, rounds)
@@ -197,8 +199,8 @@ def forest_case(name: str, seed: int, model, n: int) -> None:
     pool = pool_of(thresholds)
     probabilities = model.predict_proba(rows(seed, n, pool, infinities=False))[:, 1]
     answers = {"margins": probabilities}
-    write(name, {"tribunal-forest-json": "model.json"}, f"scikit-learn {sklearn.__version__}", "f8", pool, answers,
-          seed=seed, infinities=False)
+    trainer = f"scikit-learn {sklearn.__version__}"
+    write(name, {"tribunal-forest-json": "model.json"}, trainer, "f8", pool, answers, seed=seed, infinities=False)
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ pub enum Link {
     Identity,
     /// The margin is the probability of class 1 already (averaged trees).
     Probability,
-    /// Probability of class 1 = 1 / (1 + exp(-slope x margin)), in `f32` where the trainer computes in `f32`. For
-    /// a LightGBM random forest the margin is divided by the number of trees first: its raw score is the sum.
+    /// Probability of class 1 = 1 / (1 + exp(-slope x margin)), in `f32` where the trainer computes in `f32`.
+    /// For a LightGBM random forest the margin is divided by the number of trees first: its raw score is the
+    /// sum.
     Logistic {
         /// LightGBM's parameter `sigmoid`; 1 for XGBoost.
         slope: f64,
@@ -25,8 +26,8 @@ pub(crate) enum Aggregation {
     /// XGBoost: `f32`, starting from `base`, in tree order; each leaf times its tree's weight where there are
     /// weights (DART).
     SumF32 { base: f32, tree_weights: Option<Vec<f32>> },
-    /// LightGBM: `f64`, starting from zero, in tree order. Its random forests are `averaged`: the raw score is the
-    /// sum, and the link function takes the sum divided by the number of trees.
+    /// LightGBM: `f64`, starting from zero, in tree order. Its random forests are `averaged`: the raw score
+    /// is the sum, and the link function takes the sum divided by the number of trees.
     SumF64 { averaged: bool },
     /// `f64` sum from zero in tree order, divided by the number of trees.
     Mean,
@@ -46,11 +47,11 @@ pub struct Forest {
 }
 
 impl Forest {
-    /// Reads and checks a model file. Time and memory are proportional to the length of `bytes`.
+    /// Reads and checks a model file.
     ///
     /// # Errors
-    /// [`ParseError`] when the file is not of `format`, not sound, larger than this crate's limits, or of a kind
-    /// that is not evaluated.
+    /// [`ParseError`] when the file is not of `format`, not sound, larger than this crate's limits, or of a
+    /// kind that is not evaluated.
     pub fn parse(bytes: &[u8], format: Format) -> Result<Self, ParseError> {
         match format {
             Format::XgboostUbj => crate::xgboost::from_ubj(bytes),

@@ -37,8 +37,8 @@ impl Format {
         }
     }
 
-    /// The format that the first bytes look like; `None` when they look like none. A hint for a person who did
-    /// not say the format: [`crate::Forest::parse`] decides whether the file is sound.
+    /// The format that the first bytes look like; `None` when they look like none. A hint for a person who
+    /// did not say the format: [`crate::Forest::parse`] decides whether the file is sound.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..DETECT_BYTES.min(bytes.len()))?;
         let text = head.trim_ascii_start();

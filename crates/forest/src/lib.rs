@@ -1,17 +1,17 @@
 //! Tree-ensemble inference that agrees with the trainer bit for bit.
 //!
-//! [`Forest::parse`] reads a model file, checks it whole, and brings it into one form; the forest then answers
-//! [`Forest::margins`], [`Forest::probabilities`] and [`Forest::contributions`].
+//! [`Forest::parse`] reads a model file, checks it whole, and brings it into one form; the forest then
+//! answers [`Forest::margins`], [`Forest::probabilities`] and [`Forest::contributions`].
 //!
-//! Shapes: rows are row-major, `n x n_features`, `f32`, and `NaN` is a missing value. Results are one `f64` per
-//! row: the margin (before the link function) or the probability of class 1 (after it).
+//! Shapes: rows are row-major, `n x n_features`, `f32`, and `NaN` is a missing value. Results are one `f64`
+//! per row: the margin (before the link function) or the probability of class 1 (after it).
 //!
-//! Exactness: an XGBoost margin is the `f32` that XGBoost's own predictor gives, widened; a LightGBM raw score and
-//! a scikit-learn forest's probability are the `f64` that the trainer gives. `crates/forest/README.md` says what
-//! was measured.
+//! Exactness: an XGBoost margin is the `f32` that XGBoost's own predictor gives, widened; a LightGBM raw
+//! score and a scikit-learn forest's probability are the `f64` that the trainer gives.
+//! `crates/forest/README.md` says what was measured.
 //!
-//! Errors: a file that is not a sound model gives a [`ParseError`] that names the place. No input panics, and time
-//! and memory are proportional to the size of the file.
+//! Errors: a file that is not a sound model gives a [`ParseError`] that names the place. No input panics, and
+//! time and memory are proportional to the size of the file (and up to 64 MiB for sets of categories).
 //!
 //! What it does not do: train, read or write files, use threads, evaluate multi-class or multi-output models,
 //! linear leaves or linear boosters. It refuses those by name.

@@ -1,14 +1,15 @@
 //! LightGBM's model text, format v3 and v4.
 //!
-//! Layout: a head of `key=value` lines, then `Tree=i` blocks of the same, then `end of trees`; everything after
-//! that (importances, parameters) changes no prediction and is not read. In a tree, inner nodes count from 0; a
-//! child below zero is leaf `-child - 1`. `decision_type`: bit 0 categorical, bit 1 default left, bits 2-3 what is
-//! missing (0 nothing, 1 zero, 2 NaN). Source: `src/io/tree.cpp`, `include/LightGBM/tree.h` and
-//! `src/boosting/gbdt_model_text.cpp` of LightGBM 4.
+//! Layout: a head of `key=value` lines, then `Tree=i` blocks of the same, then `end of trees`; everything
+//! after that (importances, parameters) changes no prediction and is not read. In a tree, inner nodes count
+//! from 0; a child below zero is leaf `-child - 1`. `decision_type`: bit 0 categorical, bit 1 default left,
+//! bits 2-3 what is missing (0 nothing, 1 zero, 2 NaN). Source: `src/io/tree.cpp`, `include/LightGBM/tree.h`
+//! and `src/boosting/gbdt_model_text.cpp` of LightGBM 4.
 //!
 //! A split says `x <= threshold` in `f64`. `NaN` where missing is not `NaN` counts as zero.
 //!
-//! Refused by name: several classes, linear leaves, objectives that are neither logistic nor of identity link.
+//! Refused by name: several classes, linear leaves, objectives that are neither logistic nor of identity
+//! link.
 
 use std::str::FromStr;
 
@@ -112,19 +113,11 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         _ => return Err(ParseError::Text { line: 1, reason: "the first line is not \"tree\"".to_owned() }),
     }
     let head = lines.block(1);
-    let (line, version) = head.get("version")?;
-    if !matches!(version, "v3" | "v4") {
-        return Err(ParseError::Text { line, reason: format!("version {version:?}, read are v3 and v4") });
-    }
-    let per_iteration: i64 = head.one("num_tree_per_iteration")?;
-    if per_iteration != 1 {
-        return Err(ParseError::Unsupported(format!("lightgbm model of {per_iteration} classes")));
-    }
+    check_head(&head)?;
     let (objective, link) = objective(&head)?;
     let names: Vec<String> = head.get("feature_names")?.1.split(' ').map(str::to_owned).collect();
     let highest: i64 = head.one("max_feature_idx")?;
     let n_features = check_features("max_feature_idx", highest.saturating_add(1), Some(&names))?;
-    let trees = trees(&mut lines, n_features)?;
     Ok(Forest {
         n_features,
         feature_names: Some(names),
@@ -132,8 +125,20 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         link,
         aggregation: Aggregation::SumF64 { averaged: head.find("average_output").is_some() },
         flush_tiny: true,
-        trees,
+        trees: trees(&mut lines, n_features)?,
     })
+}
+
+/// The version, and that there is one class.
+fn check_head(head: &Block<'_>) -> Result<(), ParseError> {
+    let (line, version) = head.get("version")?;
+    if !matches!(version, "v3" | "v4") {
+        return Err(ParseError::Text { line, reason: format!("version {version:?}, read are v3 and v4") });
+    }
+    match head.one::<i64>("num_tree_per_iteration")? {
+        1 => Ok(()),
+        n => Err(ParseError::Unsupported(format!("lightgbm model of {n} classes"))),
+    }
 }
 
 /// `objective=binary sigmoid:1`: a name, and parameters of it.

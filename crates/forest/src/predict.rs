@@ -1,8 +1,8 @@
 //! From rows to margins and probabilities: the reference engine.
 //!
-//! Rows are taken in blocks, and every tree is walked for the whole block before the next tree, so that a tree's
-//! nodes stay in the nearest cache; within a row the trees are summed in the order of the file, which is what makes
-//! the sum exact.
+//! Rows are taken in blocks, and every tree is walked for the whole block before the next tree, so that a
+//! tree's nodes stay in the nearest cache; within a row the trees are summed in the order of the file, which
+//! is what makes the sum exact.
 
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest, Link};
@@ -41,8 +41,8 @@ impl Forest {
     /// Probabilities of class 1 of row-major `rows`, one per row, replacing the contents of `out`.
     ///
     /// # Errors
-    /// [`PredictError::RowLength`] as for [`Forest::margins`]; [`PredictError::NoProbability`] when the model is a
-    /// regression.
+    /// [`PredictError::RowLength`] as for [`Forest::margins`]; [`PredictError::NoProbability`] when the model
+    /// is a regression.
     pub fn probabilities(&self, rows: &[f32], out: &mut Vec<f64>) -> Result<(), PredictError> {
         if self.link == Link::Identity {
             out.clear();
@@ -150,7 +150,8 @@ fn numeric_goes_left(x: f32, threshold: f32, missing: Missing) -> bool {
 }
 
 fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
-    // Truncated, as both trainers do; XGBoost looks at the sign before, LightGBM after (-0.5 is its category 0).
+    // Truncated, as both trainers do; XGBoost looks at the sign before, LightGBM after (-0.5 is its category
+    // 0).
     let category = x as i64;
     match rule {
         CategoryRule::Lightgbm => !x.is_nan() && contains(set, category),

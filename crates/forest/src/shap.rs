@@ -1,19 +1,19 @@
 //! Exact path-dependent TreeSHAP: how much each feature moved one row's margin.
 //!
-//! For a leaf with value v, let each feature i on its path have `zero` z (the share of training data that follows
-//! the path at i's splits) and `one` o (1 if the row follows it there, else 0). The Shapley value of the game
-//! "v x product over features of o if known, z if not" is
+//! For a leaf with value v, let each feature i on its path have `zero` z (the share of training data that
+//! follows the path at i's splits) and `one` o (1 if the row follows it there, else 0). The Shapley value of
+//! the game "v x product over features of o if known, z if not" is
 //!
 //! ```text
 //! phi_i = v (o_i - z_i) * integral over t in [0, 1] of product over j != i of (z_j (1 - t) + o_j t)
 //! ```
 //!
-//! a polynomial of degree (features on the path - 1), so Gauss-Legendre with half as many points is exact. All
-//! terms of the product are positive, so nothing cancels, unlike in the usual extend-and-unwind form. Leaf by leaf
-//! the values sum to v (product of o - product of z): the sum over all is margin - expected.
+//! a polynomial of degree (features on the path - 1), so Gauss-Legendre with half as many points is exact.
+//! All terms of the product are positive, so nothing cancels, unlike in the usual extend-and-unwind form.
+//! Leaf by leaf the values sum to v (product of o - product of z): the sum over all is margin - expected.
 //!
-//! Source: Lundberg et al., "From local explanations to global understanding with explainable AI for trees", 2020
-//! (the game); Karczmarz et al., "Improved feature importance computation for tree models", 2022 (the integral).
+//! Sources: Lundberg et al., "From local explanations to global understanding with explainable AI for trees",
+//! 2020 (the game); Owen, "Multilinear extensions of games", 1972 (the integral).
 
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
@@ -50,8 +50,8 @@ impl Forest {
     /// Contributions of every feature to one row's margin.
     ///
     /// # Errors
-    /// [`PredictError::RowLength`] when `row` is not one row; [`PredictError::NoCovers`] when the file holds no
-    /// covers.
+    /// [`PredictError::RowLength`] when `row` is not one row; [`PredictError::NoCovers`] when the file holds
+    /// no covers.
     pub fn contributions(&self, row: &[f32]) -> Result<Contributions, PredictError> {
         if row.len() != self.n_features {
             return Err(PredictError::RowLength { len: row.len(), n_features: self.n_features });
@@ -187,7 +187,8 @@ fn factor(step: &Step, t: f64) -> f64 {
     step.zero * (1.0 - t) + step.one * t
 }
 
-/// Gauss-Legendre rules on [0, 1] by number of points, rounded up to a power of two; made when first asked for.
+/// Gauss-Legendre rules on [0, 1] by number of points, rounded up to a power of two; made when first asked
+/// for.
 #[derive(Default)]
 struct Rules {
     by_log2: Vec<Vec<(f64, f64)>>,

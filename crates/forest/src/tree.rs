@@ -1,15 +1,15 @@
 //! One tree in the form that is walked, and the check that makes walking it safe.
 //!
-//! Layout: the nodes of all trees in one vector, each tree in preorder, so that the left child is the next node
-//! and only the right child's position is kept. Every format's numeric split becomes `x < threshold` in `f32`:
-//! XGBoost's is that already; `x <= t` in `f64` (LightGBM, scikit-learn) is `x < next_up(floor_f32(t))` for every
-//! `f32` x.
+//! Layout: the nodes of all trees in one vector, each tree in preorder, so that the left child is the next
+//! node and only the right child's position is kept. Every format's numeric split becomes `x < threshold` in
+//! `f32`: XGBoost's is that already; `x <= t` in `f64` (LightGBM, scikit-learn) says the same as
+//! `x < next_up(floor_f32(t))` for every `f32` x.
 
 use crate::error::{ParseError, TreeFault};
 use crate::{MAX_DEPTH, MAX_NODES};
 
-/// Most words in all sets of categories: 64 MiB. A set is as large as its greatest category, so the file's length
-/// does not bound it.
+/// Most words in all sets of categories: 64 MiB. A set is as large as its greatest category, so the file's
+/// length does not bound it.
 const MAX_SET_WORDS: usize = 1 << 24;
 
 /// A node in walking form; 16 bytes.
@@ -81,7 +81,8 @@ struct Pending {
     /// Number of the parent, for messages.
     parent: usize,
     depth: usize,
-    /// The node whose right child this is; `None` for the root and for left children, which follow their parent.
+    /// The node whose right child this is; `None` for the root and for left children, which follow their
+    /// parent.
     right_of: Option<usize>,
 }
 
@@ -94,53 +95,67 @@ impl Nodes {
         n_features: usize,
         deleted: usize,
     ) -> Result<(), ParseError> {
-        let tree = self.roots.len();
+        let (tree, start) = (self.roots.len(), self.nodes.len());
         let at = |node: usize, fault| ParseError::Tree { tree, node, fault };
         if raw.is_empty() {
             return Err(at(0, TreeFault::Empty));
         }
-        let start = self.nodes.len();
-        if start.saturating_add(raw.len()) > MAX_NODES {
-            let value = start.saturating_add(raw.len());
+        let value = start.saturating_add(raw.len());
+        if value > MAX_NODES {
             return Err(ParseError::TooLarge { what: "nodes", value, limit: MAX_NODES });
         }
         let mut seen = vec![false; raw.len()];
         let mut stack = vec![Pending { number: 0, parent: 0, depth: 0, right_of: None }];
-        while let Some(Pending { number, parent, depth, right_of }) = stack.pop() {
-            let (index, node) =
-                usize::try_from(number)
-                    .ok()
-                    .and_then(|i| raw.get(i).map(|node| (i, node)))
-                    .ok_or_else(|| at(parent, TreeFault::Child { child: number, len: raw.len() }))?;
+        while let Some(pending) = stack.pop() {
+            let number = pending.number;
+            let index = usize::try_from(number)
+                .ok()
+                .filter(|&i| i < raw.len())
+                .ok_or_else(|| at(pending.parent, TreeFault::Child { child: number, len: raw.len() }))?;
             if std::mem::replace(&mut seen[index], true) {
                 return Err(at(index, TreeFault::ReachedTwice));
             }
-            if depth > MAX_DEPTH {
-                return Err(at(index, TreeFault::TooDeep { limit: MAX_DEPTH }));
-            }
-            self.max_depth = self.max_depth.max(depth);
-            let position = self.nodes.len();
-            if let Some(above) = right_of {
-                self.set_right(above, position);
-            }
-            let (walking, children) = convert(node, n_features).map_err(|fault| at(index, fault))?;
-            self.nodes.push(walking);
-            if let Some(&cover) = covers.get(index) {
-                self.covers.push(checked_cover(cover).map_err(|fault| at(index, fault))?);
-            }
-            if let Some((left, right)) = children {
-                let (parent, depth) = (index, depth + 1);
-                stack.push(Pending { number: right, parent, depth, right_of: Some(position) });
-                stack.push(Pending { number: left, parent, depth, right_of: None });
-            }
+            self.push_node(&raw[index], index, covers.get(index), n_features, &pending, &mut stack)
+                .map_err(|fault| at(index, fault))?;
         }
-        let unreachable = raw.len() - (self.nodes.len() - start);
+        let unreachable = value - self.nodes.len();
         if unreachable != deleted {
             let node = seen.iter().position(|s| !s).unwrap_or(0);
             return Err(at(node, TreeFault::Unreachable { unreachable, expected: deleted }));
         }
         // MAX_NODES fits in u32.
         self.roots.push(start as u32);
+        Ok(())
+    }
+
+    /// Appends one node and puts its children on the stack, the left one on top.
+    fn push_node(
+        &mut self,
+        raw: &RawNode,
+        index: usize,
+        cover: Option<&f64>,
+        n_features: usize,
+        pending: &Pending,
+        stack: &mut Vec<Pending>,
+    ) -> Result<(), TreeFault> {
+        if pending.depth > MAX_DEPTH {
+            return Err(TreeFault::TooDeep { limit: MAX_DEPTH });
+        }
+        self.max_depth = self.max_depth.max(pending.depth);
+        let position = self.nodes.len();
+        if let Some(above) = pending.right_of {
+            self.set_right(above, position);
+        }
+        let (node, children) = convert(raw, n_features)?;
+        self.nodes.push(node);
+        if let Some(&cover) = cover {
+            self.covers.push(checked_cover(cover)?);
+        }
+        if let Some((left, right)) = children {
+            let (parent, depth) = (index, pending.depth + 1);
+            stack.push(Pending { number: right, parent, depth, right_of: Some(position) });
+            stack.push(Pending { number: left, parent, depth, right_of: None });
+        }
         Ok(())
     }
 

@@ -1,8 +1,8 @@
-//! Averaged trees in JSON: the format of `crates/forest/FORMAT.md`, which `training/export_forest.py` writes from
-//! scikit-learn's forests.
+//! Averaged trees in JSON: the format of `crates/forest/FORMAT.md`, which `training/export_forest.py` writes
+//! from scikit-learn's forests.
 //!
-//! A split says `f64(x) <= threshold`, and `NaN` goes by `missing_go_to_left`; a leaf holds the probability of class
-//! 1; the forest's answer is the mean over trees.
+//! A split says `f64(x) <= threshold`, and `NaN` goes by `missing_go_to_left`; a leaf holds the probability
+//! of class 1; the forest's answer is the mean over trees.
 
 use serde::Deserialize;
 
@@ -11,8 +11,8 @@ use crate::error::{ParseError, TreeFault};
 use crate::forest::{Aggregation, Forest, Link, check_features, check_trees};
 use crate::tree::{Missing, Nodes, RawNode, less_than_for_at_most};
 
-/// Greatest value of a leaf. scikit-learn divides sums of sample weights that were added in different orders, so
-/// that a pure leaf may lie a rounding error above 1.
+/// Greatest value of a leaf. scikit-learn divides sums of sample weights that were added in different orders,
+/// so that a pure leaf may lie a rounding error above 1.
 const MAX_LEAF: f64 = 1.0 + 1e-9;
 
 #[derive(Deserialize)]

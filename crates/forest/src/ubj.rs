@@ -1,12 +1,12 @@
 //! Reads UBJSON as XGBoost writes it, into any type that serde can build.
 //!
-//! Layout: a value is a marker byte and its content; numbers are big-endian. Strings and keys have a length with
-//! its own integer marker. Arrays are `[`, then `$` type `#` count (content only), or `#` count, or values up to
-//! `]`; objects are `{`, then keys and values up to `}`. Source: ubjson.org draft 12 and `src/common/json.cc` of
-//! XGBoost 3.2. Counted objects, which XGBoost does not write, are refused.
+//! Layout: a value is a marker byte and its content; numbers are big-endian. Strings and keys have a length
+//! with its own integer marker. Arrays are `[`, then `$` type `#` count (content only), or `#` count, or
+//! values up to `]`; objects are `{`, then keys and values up to `}`. Source: ubjson.org draft 12 and
+//! `src/common/json.cc` of XGBoost 3.2. Counted objects, which XGBoost does not write, are refused.
 //!
-//! Hostile input: a count is held against the bytes that are left before anything is taken, nesting is limited to
-//! [`MAX_NESTING`], and each byte is read at most once.
+//! Hostile input: a count is held against the bytes that are left before anything is taken, nesting is
+//! limited to [`MAX_NESTING`], and each byte is read at most once.
 
 use std::fmt;
 
@@ -90,7 +90,8 @@ impl<'de> Reader<'de> {
         Ok(out)
     }
 
-    /// A count or a length: an integer with its marker, not more than the bytes that are left divided by `size`.
+    /// A count or a length: an integer with its marker, not more than the bytes that are left divided by
+    /// `size`.
     fn count(&mut self, size: usize) -> Result<usize, Error> {
         let marker = self.byte()?;
         let value = self.integer(marker)?;

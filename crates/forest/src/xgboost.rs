@@ -1,13 +1,13 @@
 //! XGBoost models, in JSON and in UBJSON: the same members in two encodings.
 //!
-//! Read: gbtree and DART of 1.x to 3.x with one output; `base_score` as a scalar or a vector of one, in the space
-//! of the prediction (a probability for logistic objectives); numeric splits (`x < split_condition`, `NaN` by
-//! `default_left`) and categorical splits over codes. `attributes` such as `best_iteration` change nothing, as in
-//! `Booster.predict`. Source: `src/tree/tree_model.cc`, `src/gbm/gbtree_model.cc` and
+//! Read: gbtree and DART of 1.x to 3.x with one output; `base_score` as a scalar or a vector of one, in the
+//! space of the prediction (a probability for logistic objectives); numeric splits (`x < split_condition`,
+//! `NaN` by `default_left`) and categorical splits over codes. `attributes` such as `best_iteration` change
+//! nothing, as in `Booster.predict`. Source: `src/tree/tree_model.cc`, `src/gbm/gbtree_model.cc` and
 //! `src/predictor/cpu_predictor.cc` of XGBoost 3.2.
 //!
-//! Refused by name: several classes or targets, vector leaves, gblinear, objectives that are neither logistic nor
-//! of identity link, categories that the file stores by value (`cats.enc`).
+//! Refused by name: several classes or targets, vector leaves, gblinear, objectives that are neither logistic
+//! nor of identity link, categories that the file stores by value (`cats.enc`).
 
 use serde::Deserialize;
 use serde::de::{self, Visitor};
@@ -122,12 +122,7 @@ pub(crate) fn from_ubj(bytes: &[u8]) -> Result<Forest, ParseError> {
 
 fn build(file: File) -> Result<Forest, ParseError> {
     let Learner { feature_names, gradient_booster, learner_model_param: param, objective } = file.learner;
-    if param.num_class.integer("num_class")?.unwrap_or(0) > 1 {
-        return Err(ParseError::Unsupported(format!("xgboost model of {} classes", param.num_class.0)));
-    }
-    if param.num_target.integer("num_target")?.unwrap_or(1) > 1 {
-        return Err(ParseError::Unsupported(format!("xgboost model of {} targets", param.num_target.0)));
-    }
+    param.check_one_output()?;
     let (model, weights) = trees_of(gradient_booster)?;
     let (link, base) = link_and_base(&objective.name, param.base_score()?)?;
     let names = (!feature_names.is_empty()).then_some(feature_names);
@@ -301,6 +296,16 @@ fn category_sets(trees: &mut Nodes, index: usize, tree: &Tree) -> Result<Vec<Opt
 }
 
 impl LearnerParam {
+    fn check_one_output(&self) -> Result<(), ParseError> {
+        if self.num_class.integer("num_class")?.unwrap_or(0) > 1 {
+            return Err(ParseError::Unsupported(format!("xgboost model of {} classes", self.num_class.0)));
+        }
+        if self.num_target.integer("num_target")?.unwrap_or(1) > 1 {
+            return Err(ParseError::Unsupported(format!("xgboost model of {} targets", self.num_target.0)));
+        }
+        Ok(())
+    }
+
     /// A scalar, or a vector of one: `5E-1`, `[5E-1]`.
     fn base_score(&self) -> Result<f32, ParseError> {
         let text = self.base_score.0.trim();

@@ -1,7 +1,8 @@
 //! The trainers' own answers, from `tests/golden` (made by `training/goldens/make_goldens.py`).
 //!
-//! Margins are held bit for bit. Probabilities may differ by one unit in the last place, since the exponential
-//! function is the platform's; contributions by the tolerance of the case, since XGBoost sums them in `f32`.
+//! Margins are held bit for bit. Probabilities may differ by one unit in the last place, since the
+//! exponential function is the platform's; contributions by the tolerance of the case, since XGBoost sums
+//! them in `f32`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
