@@ -2,8 +2,9 @@
 
     python training/export_forest.py forest.joblib forest.json [--feature-names names.txt]
 
-`export_forest` takes a fitted RandomForestClassifier or ExtraTreesClassifier of two classes and gives a JSON-ready
-dictionary; `dumps` gives its compact text. The file holds the probability of the class at `classes_[1]`. Numbers are written so that reading them back gives the same bits.
+`export_forest` takes a fitted RandomForestClassifier or ExtraTreesClassifier of two classes and gives a
+JSON-ready dictionary; `dumps` gives its compact text. The file holds the probability of the class at
+`classes_[1]`. Numbers are written so that reading them back gives the same bits.
 
 The command line reads a joblib file, which is a pickle: give it only files that you made yourself.
 """

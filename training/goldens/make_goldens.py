@@ -207,19 +207,20 @@ def main() -> None:
     logistic = {"objective": "binary:logistic", "max_depth": 4, "eta": 0.3}
     xgboost_case("xgboost-logistic", 1, {**logistic, "base_score": 0.3141593}, 30, MAIN_ROWS, ["ubj", "json"])
     xgboost_case("xgboost-regression", 2, {"objective": "reg:squarederror", "max_leaves": 12, "max_depth": 0,
-                 "grow_policy": "lossguide", "num_parallel_tree": 2, "subsample": 0.7}, 8, VARIANT_ROWS, ["ubj"])
+                 "grow_policy": "lossguide", "num_parallel_tree": 2, "subsample": 0.7}, 8, VARIANT_ROWS,
+                 ["ubj"])
     xgboost_case("xgboost-dart", 3, {**logistic, "booster": "dart", "rate_drop": 0.4, "max_depth": 3}, 12,
                  VARIANT_ROWS, ["ubj"])
     types = ["c" if i in CATEGORICAL else "q" for i in range(N_FEATURES)]
-    xgboost_case("xgboost-categorical", 4, {**logistic, "max_cat_to_onehot": 4}, 10, VARIANT_ROWS, ["ubj", "json"],
-                 types)
+    xgboost_case("xgboost-categorical", 4, {**logistic, "max_cat_to_onehot": 4}, 10, VARIANT_ROWS,
+                 ["ubj", "json"], types)
     xgboost_case("xgboost-pruned", 5, {**logistic, "tree_method": "exact", "gamma": 6, "updater":
                  "grow_colmaker,prune"}, 8, VARIANT_ROWS, ["ubj"])
     leaves = {"objective": "binary", "num_leaves": 15, "min_data_in_leaf": 10}
     lightgbm_case("lightgbm-binary", 6, {**leaves, "sigmoid": 0.7}, 30, MAIN_ROWS)
     lightgbm_case("lightgbm-zero-as-missing", 7, {**leaves, "zero_as_missing": True}, 30, MAIN_ROWS)
-    lightgbm_case("lightgbm-categorical", 8, {**leaves, "min_data_per_group": 5, "cat_smooth": 1}, 30, MAIN_ROWS,
-                  CATEGORICAL)
+    lightgbm_case("lightgbm-categorical", 8, {**leaves, "min_data_per_group": 5, "cat_smooth": 1}, 30,
+                  MAIN_ROWS, CATEGORICAL)
     lightgbm_case("lightgbm-no-missing", 9, {**leaves, "use_missing": False}, 8, VARIANT_ROWS)
     lightgbm_case("lightgbm-random-forest", 10, {**leaves, "boosting": "rf", "bagging_freq": 1,
                   "bagging_fraction": 0.6}, 8, VARIANT_ROWS)

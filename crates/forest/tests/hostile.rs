@@ -179,7 +179,10 @@ proptest! {
 
     #[test]
     fn any_arrays_are_a_tree_or_an_error(
-        nodes in prop::collection::vec((-2_i32..9, -2_i32..9, -1_i32..3, prop::option::of(-2.0_f64..2.0)), 0..9),
+        nodes in prop::collection::vec(
+            (-2_i32..9, -2_i32..9, -1_i32..3, prop::option::of(-2.0_f64..2.0)),
+            0..9,
+        ),
     ) {
         let left: Vec<i32> = nodes.iter().map(|n| n.0).collect();
         let right: Vec<i32> = nodes.iter().map(|n| n.1).collect();
@@ -187,9 +190,9 @@ proptest! {
         let threshold = serde_json::to_string(&nodes.iter().map(|n| n.3).collect::<Vec<_>>()).unwrap();
         let (flags, values) = (vec![1; nodes.len()], vec![0.5; nodes.len()]);
         let text = format!(
-            r#"{{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 2, "trees": [{{
-            "children_left": {left:?}, "children_right": {right:?}, "feature": {feature:?}, "threshold": {threshold},
-            "missing_go_to_left": {flags:?}, "value": {values:?}, "cover": {values:?}}}]}}"#
+            r#"{{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 2,
+            "trees": [{{"children_left": {left:?}, "children_right": {right:?}, "feature": {feature:?},
+            "threshold": {threshold}, "missing_go_to_left": {flags:?}, "value": {values:?}, "cover": {values:?}}}]}}"#
         );
         if let Ok(forest) = Forest::parse(text.as_bytes(), Format::TribunalForest) {
             // A tree of n splits has n + 1 leaves.

@@ -13,19 +13,21 @@ const XGBOOST: &str = r#"{"learner": {"attributes": {"best_iteration": "0"},
             "left_children": [1, -1, 3, -1, -1], "right_children": [2, -1, 4, -1, -1],
             "parents": [2147483647, 0, 0, 2, 2], "split_indices": [0, 0, 1, 0, 0],
             "split_conditions": [0.5, -1, -0.0, 2, 3], "sum_hessian": [4, 2, 2, 1, 1],
-            "tree_param": {"num_deleted": "0", "num_feature": "2", "num_nodes": "5", "size_leaf_vector": "0"}}]},
+            "tree_param": {"num_deleted": "0", "num_feature": "2", "num_nodes": "5",
+                "size_leaf_vector": "0"}}]},
         "name": "gbtree"},
     "learner_model_param": {"base_score": "5E-1", "num_class": "0", "num_feature": "2"},
-    "objective": {"name": "binary:logistic", "reg_loss_param": {"scale_pos_weight": "1"}}}, "version": [1, 2, 1]}"#;
+    "objective": {"name": "binary:logistic", "reg_loss_param": {"scale_pos_weight": "1"}}},
+    "version": [1, 2, 1]}"#;
 
-const LIGHTGBM: &str = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=1\n\
-    objective=binary sigmoid:1\nfeature_names=a b\nfeature_infos=[0:1] [0:1]\ntree_sizes=1\n\nTree=0\nnum_leaves=3\n\
-    num_cat=0\nsplit_feature=0 1\nthreshold=0.5 1.5\ndecision_type=10 2\nleft_child=-1 -2\nright_child=1 -3\n\
+const LIGHTGBM: &str = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n\
+    max_feature_idx=1\nobjective=binary sigmoid:1\nfeature_names=a b\nfeature_infos=[0:1] [0:1]\ntree_sizes=1\n\n\
+    Tree=0\nnum_leaves=3\nnum_cat=0\nsplit_feature=0 1\nthreshold=0.5 1.5\ndecision_type=10 2\nleft_child=-1 -2\nright_child=1 -3\n\
     leaf_value=-1 2 3\nleaf_count=2 1 1\ninternal_count=4 2\nis_linear=0\n\n\nend of trees\n";
 
 const FOREST: &str = r#"{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 2,
-    "feature_names": ["a", "b"], "trees": [{"children_left": [1, -1, 3, -1, -1], "children_right": [2, -1, 4, -1, -1],
-    "feature": [0, -1, 1, -1, -1], "threshold": [0.5, 0, null, 0, 0], "missing_go_to_left": [1, 0, 0, 0, 0],
+    "feature_names": ["a", "b"], "trees": [{"children_left": [1, -1, 3, -1, -1],
+    "children_right": [2, -1, 4, -1, -1], "feature": [0, -1, 1, -1, -1], "threshold": [0.5, 0, null, 0, 0], "missing_go_to_left": [1, 0, 0, 0, 0],
     "value": [0, 0.25, 0, 0.5, 1.0], "cover": [4, 2, 2, 1, 1]}]}"#;
 
 fn margins(text: &str, format: Format, rows: &[f32]) -> Vec<f64> {
