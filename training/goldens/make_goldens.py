@@ -200,15 +200,16 @@ def forest_case(name: str, seed: int, model, n: int) -> None:
     probabilities = model.predict_proba(rows(seed, n, pool, infinities=False))[:, 1]
     answers = {"margins": probabilities}
     trainer = f"scikit-learn {sklearn.__version__}"
-    write(name, {"tribunal-forest-json": "model.json"}, trainer, "f8", pool, answers, seed=seed, infinities=False)
+    write(name, {"tribunal-forest-json": "model.json"}, trainer, "f8", pool, answers, seed=seed,
+          infinities=False)
 
 
 def main() -> None:
     logistic = {"objective": "binary:logistic", "max_depth": 4, "eta": 0.3}
     xgboost_case("xgboost-logistic", 1, {**logistic, "base_score": 0.3141593}, 30, MAIN_ROWS, ["ubj", "json"])
-    xgboost_case("xgboost-regression", 2, {"objective": "reg:squarederror", "max_leaves": 12, "max_depth": 0,
-                 "grow_policy": "lossguide", "num_parallel_tree": 2, "subsample": 0.7}, 8, VARIANT_ROWS,
-                 ["ubj"])
+    xgboost_case("xgboost-regression", 2, {"objective": "reg:squarederror", "max_leaves": 12,
+                 "max_depth": 0, "grow_policy": "lossguide", "num_parallel_tree": 2, "subsample": 0.7}, 8,
+                 VARIANT_ROWS, ["ubj"])
     xgboost_case("xgboost-dart", 3, {**logistic, "booster": "dart", "rate_drop": 0.4, "max_depth": 3}, 12,
                  VARIANT_ROWS, ["ubj"])
     types = ["c" if i in CATEGORICAL else "q" for i in range(N_FEATURES)]

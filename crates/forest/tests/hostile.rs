@@ -192,7 +192,8 @@ proptest! {
         let text = format!(
             r#"{{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 2,
             "trees": [{{"children_left": {left:?}, "children_right": {right:?}, "feature": {feature:?},
-            "threshold": {threshold}, "missing_go_to_left": {flags:?}, "value": {values:?}, "cover": {values:?}}}]}}"#
+            "threshold": {threshold}, "missing_go_to_left": {flags:?}, "value": {values:?},
+            "cover": {values:?}}}]}}"#
         );
         if let Ok(forest) = Forest::parse(text.as_bytes(), Format::TribunalForest) {
             // A tree of n splits has n + 1 leaves.

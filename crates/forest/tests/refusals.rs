@@ -21,13 +21,16 @@ const XGBOOST: &str = r#"{"learner": {"attributes": {"best_iteration": "0"},
     "version": [1, 2, 1]}"#;
 
 const LIGHTGBM: &str = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\n\
-    max_feature_idx=1\nobjective=binary sigmoid:1\nfeature_names=a b\nfeature_infos=[0:1] [0:1]\ntree_sizes=1\n\n\
-    Tree=0\nnum_leaves=3\nnum_cat=0\nsplit_feature=0 1\nthreshold=0.5 1.5\ndecision_type=10 2\nleft_child=-1 -2\nright_child=1 -3\n\
+    max_feature_idx=1\nobjective=binary sigmoid:1\nfeature_names=a b\nfeature_infos=[0:1] [0:1]\n\
+    tree_sizes=1\n\n\
+    Tree=0\nnum_leaves=3\nnum_cat=0\nsplit_feature=0 1\nthreshold=0.5 1.5\ndecision_type=10 2\n\
+    left_child=-1 -2\nright_child=1 -3\n\
     leaf_value=-1 2 3\nleaf_count=2 1 1\ninternal_count=4 2\nis_linear=0\n\n\nend of trees\n";
 
 const FOREST: &str = r#"{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": 2,
     "feature_names": ["a", "b"], "trees": [{"children_left": [1, -1, 3, -1, -1],
-    "children_right": [2, -1, 4, -1, -1], "feature": [0, -1, 1, -1, -1], "threshold": [0.5, 0, null, 0, 0], "missing_go_to_left": [1, 0, 0, 0, 0],
+    "children_right": [2, -1, 4, -1, -1], "feature": [0, -1, 1, -1, -1], "threshold": [0.5, 0, null, 0, 0],
+    "missing_go_to_left": [1, 0, 0, 0, 0],
     "value": [0, 0.25, 0, 0.5, 1.0], "cover": [4, 2, 2, 1, 1]}]}"#;
 
 fn margins(text: &str, format: Format, rows: &[f32]) -> Vec<f64> {
