@@ -42,7 +42,7 @@ impl StateMachine {
 impl Executions for StateMachine {
     async fn run(&self, name: &str, input: &str, trace_header: Option<&str>) -> Result<Ended, CallError> {
         let trace_header = trace_header.filter(|t| t.is_ascii() && t.len() <= MAX_TRACE_HEADER_BYTES);
-        let output = self
+        let call = self
             .client
             .start_sync_execution()
             .state_machine_arn(&self.arn)
@@ -51,7 +51,9 @@ impl Executions for StateMachine {
             .set_trace_header(trace_header.map(str::to_owned))
             .customize()
             .interceptor(self.host_prefix)
-            .send()
+            .send();
+        // The client's future is large and deeply nested: behind a pointer it costs its callers nothing.
+        let output = Box::pin(call)
             .await
             .map_err(|error| CallError { operation: "StartSyncExecution", source: Box::new(error) })?;
         Ok(Ended {
@@ -90,14 +92,8 @@ impl DeadLetters for Queue {
             .map(|(position, letter)| entry(position, letter))
             .collect::<Result<_, _>>()
             .map_err(|error| failed(Box::new(error)))?;
-        let output = self
-            .client
-            .send_message_batch()
-            .queue_url(&self.url)
-            .set_entries(Some(entries))
-            .send()
-            .await
-            .map_err(|error| failed(Box::new(error)))?;
+        let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries)).send();
+        let output = Box::pin(call).await.map_err(|error| failed(Box::new(error)))?;
         // An id that was not sent cannot come back; if it does, it stands for nothing.
         Ok(output
             .failed()
