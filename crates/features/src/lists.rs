@@ -37,6 +37,8 @@ pub(crate) const KEYWORD_CLASSES: [&str; 16] = [
 /// Classes of providers of names, in the order of their bits.
 pub(crate) const SUFFIX_CLASSES: [&str; 5] = ["dynamic_dns", "free_hosting", "cloud", "blog", "shortener"];
 
+const SHORTENER: u8 = 1 << 4;
+
 /// All lists.
 pub(crate) struct Lists {
     /// Word -> bit set of its classes.
@@ -101,7 +103,8 @@ impl Lists {
 
     /// Bit set of the classes of the providers that `host` is a name of.
     pub(crate) fn providers(&self, host: &str) -> u8 {
-        let mut found = 0;
+        // A shortener's links stand below its own name, the names of the others below theirs.
+        let mut found = self.providers.get(host).copied().unwrap_or(0) & SHORTENER;
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
             found |= self.providers.get(parent).copied().unwrap_or(0);
@@ -165,6 +168,7 @@ mod tests {
         assert_eq!(class("evil.duckdns.org"), 1);
         assert_eq!(class("a.b.evil.duckdns.org"), 1);
         assert_eq!(class("duckdns.org"), 0);
+        assert_eq!((class("bit.ly"), SUFFIX_CLASSES[4]), (SHORTENER, "shortener"));
         assert_eq!(class("example.org"), 0);
     }
 

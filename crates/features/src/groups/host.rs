@@ -21,7 +21,7 @@ features! { Host for DOMAIN;
     FreeHosting "provider_free_hosting" "flag" 0.0 1.0 "a name of a provider of free web space or free names" "";
     Cloud "provider_cloud" "flag" 0.0 1.0 "a name of a cloud, platform or content network" "";
     Blog "provider_blog" "flag" 0.0 1.0 "a name of a host of blogs, shops, forms or built sites" "";
-    Shortener "provider_shortener" "flag" 0.0 1.0 "a name of a link shortener" "";
+    Shortener "provider_shortener" "flag" 0.0 1.0 "a link shortener, or a name of one" "";
     Idn "idn_labels" "count" 0.0 127.0 "internationalised labels" "";
     NonAscii "idn_non_ascii_share" "ratio" 0.0 1.0 "characters that are not ASCII, of the Unicode form" "";
     Scripts "idn_scripts" "count" 0.0 127.0 "most scripts in one label (ASCII: one)" "";
