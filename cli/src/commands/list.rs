@@ -1,0 +1,155 @@
+//! `list`: the scores of a verdict since a time, riskiest first, from the index by verdict and day.
+
+use std::collections::HashMap;
+use std::io::{self, Write as _};
+
+use clap::ValueEnum;
+use serde_json::json;
+use tribunal_core::time::rfc3339_millis;
+use tribunal_core::{Score, Verdict};
+use tribunal_ensemble::index::verdict_days;
+use tribunal_runtime::now_ms;
+
+use crate::aws::scores::Scores;
+use crate::aws::stack::Stack;
+use crate::exit::{Failure, Outcome};
+use crate::globals::Globals;
+use crate::output::json_line;
+use crate::show;
+use crate::when::{DAY_MS, When};
+
+/// Most days that a list reaches back: each costs a query per verdict and shard.
+const MAX_DAYS: u64 = 366;
+
+/// Verdicts that the index holds; benign ones are not in it, they are too many, and others have no risk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listed {
+    /// At or above the upper threshold.
+    Malicious,
+    /// Between the thresholds.
+    Suspicious,
+}
+
+impl From<Listed> for Verdict {
+    fn from(listed: Listed) -> Self {
+        match listed {
+            Listed::Malicious => Self::Malicious,
+            Listed::Suspicious => Self::Suspicious,
+        }
+    }
+}
+
+/// Arguments of `list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Each entity is listed once, with its newest score in the window; --all lists every score. Benign scores are not in
+the index (`tribunal get` finds them).
+
+Exit code 4 when nothing matches.
+
+Examples:
+  tribunal list --verdict malicious --since 24h
+  tribunal list --verdict malicious --verdict suspicious --since 2026-11-24 --limit 500 --json")]
+pub(crate) struct Args {
+    /// Which verdict; may be given twice. Without it: malicious.
+    #[arg(long, value_enum, value_name = "VERDICT")]
+    verdict: Vec<Listed>,
+    /// Asked for since: a span back from now (24h, 7d), a day (2026-11-24, UTC), or an RFC 3339 time.
+    #[arg(long, default_value = "24h", value_name = "WHEN", value_parser = When::parse)]
+    since: When,
+    /// Most scores that are listed.
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    limit: u32,
+    /// List every score, not the newest of each entity only.
+    #[arg(long)]
+    all: bool,
+}
+
+/// Lists the scores.
+pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
+    let now = now_ms();
+    let since = args.since.millis(now);
+    let partitions = partitions(&args.verdict, since, now)?;
+    let stack = Stack::connect(&globals).await?;
+    let limit = args.limit as usize;
+    let from = rfc3339_millis(since);
+    let found = Scores::of(&stack).partitions(partitions, limit, |score| score.requested_at >= from).await?;
+    let scores = arrange(found, limit, args.all);
+    let mut out = io::stdout().lock();
+    if globals.json {
+        json_line(&mut out, &json!({"scores": scores}))?;
+    } else if scores.is_empty() {
+        show::note(&format!("nothing since {from}"));
+    } else {
+        show::scores::write(&mut out, globals.screen(), &scores, true)?;
+        if scores.len() == limit {
+            out.flush()?;
+            show::note(&format!("the first {limit}; more with --limit"));
+        }
+    }
+    Ok(if scores.is_empty() { Outcome::NotFound } else { Outcome::Done })
+}
+
+fn partitions(verdicts: &[Listed], since: u64, now: u64) -> anyhow::Result<Vec<String>> {
+    if since > now {
+        return Err(Failure::usage(format!("--since {} lies in the future", rfc3339_millis(since))).into());
+    }
+    let days = (now / DAY_MS) - (since / DAY_MS) + 1;
+    if days > MAX_DAYS {
+        return Err(Failure::usage(format!("--since reaches back {days} days, of at most {MAX_DAYS}")).into());
+    }
+    let chosen: Vec<Listed> = if verdicts.is_empty() { vec![Listed::Malicious] } else { verdicts.to_vec() };
+    let mut partitions: Vec<String> =
+        chosen.into_iter().flat_map(|verdict| verdict_days(verdict.into(), since, now)).collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    Ok(partitions)
+}
+
+/// The riskiest first, at most `limit`; without `all`, the newest of each entity.
+fn arrange(mut found: Vec<Score>, limit: usize, all: bool) -> Vec<Score> {
+    if !all {
+        let mut newest: HashMap<String, Score> = HashMap::with_capacity(found.len());
+        for score in found {
+            match newest.get(&score.entity) {
+                Some(known) if known.scored_key >= score.scored_key => {}
+                _ => {
+                    newest.insert(score.entity.clone(), score);
+                }
+            }
+        }
+        found = newest.into_values().collect();
+    }
+    found.sort_by(show::scores::riskiest_first);
+    found.truncate(limit);
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::show::scores::tests::example;
+
+    const NOW: u64 = 1_795_521_600_000;
+
+    #[test]
+    fn an_entity_is_listed_once_with_its_newest_score() {
+        let mut newer = example("a.com", Verdict::Malicious, Some(80.0));
+        newer.scored_key = "2026-11-25T00:00:00.000Z#r".to_owned();
+        let older = example("a.com", Verdict::Malicious, Some(99.0));
+        let other = example("b.com", Verdict::Malicious, Some(90.0));
+        let found = vec![older.clone(), newer.clone(), other.clone()];
+        assert_eq!(arrange(found.clone(), 10, false), [other.clone(), newer]);
+        assert_eq!(arrange(found, 2, true), [older, other]);
+    }
+
+    #[test]
+    fn the_window_is_bounded() {
+        let days = partitions(&[Listed::Malicious, Listed::Malicious], NOW - DAY_MS, NOW).unwrap();
+        assert_eq!(days.len(), 16, "two days of eight shards");
+        assert!(days.iter().all(|d| d.starts_with("malicious#2026-11-2")), "{days:?}");
+        let error = partitions(&[], NOW - 400 * DAY_MS, NOW).unwrap_err().to_string();
+        assert_eq!(error, "--since reaches back 401 days, of at most 366");
+        assert!(partitions(&[], NOW + 1, NOW).is_err());
+    }
+}

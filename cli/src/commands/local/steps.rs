@@ -1,0 +1,96 @@
+//! The steps, made once: extraction, predictors, ensemble definition.
+
+use anyhow::Context as _;
+use serde_json::json;
+use tribunal_core::Score;
+use tribunal_core::ensemble::EnsembleDefinition;
+use tribunal_core::message::{
+    CaughtError, EnsembleInput, ExtractInput, FeatureBatch, Item, PredictionOutcome,
+};
+use tribunal_core::time::rfc3339_millis;
+use tribunal_ensemble::score_batch;
+use tribunal_extract::{Extraction, Ranges};
+use tribunal_predict::Predictor;
+use tribunal_registry::Registry;
+use tribunal_runtime::{chain, now_ms};
+
+/// Name of the batches in scores.
+const BATCH: &str = "local";
+
+/// The steps of the state machine.
+pub(super) struct Steps {
+    extraction: Extraction,
+    ranges: Ranges,
+    predictors: Vec<Member>,
+    definition: EnsembleDefinition,
+    definition_digest: String,
+}
+
+/// A member of the ensemble: its predictor, or why there is none.
+struct Member {
+    model: String,
+    predictor: Result<Predictor, CaughtError>,
+}
+
+impl Steps {
+    /// Loads what a registry has in force. A model that cannot be loaded abstains, as it does when deployed.
+    pub(super) async fn load(registry: &Registry, ranges: Ranges) -> anyhow::Result<Self> {
+        let published = registry.load_ensemble().await?;
+        let definition = EnsembleDefinition::parse(&published.bytes)
+            .with_context(|| format!("{} is not an ensemble definition", published.object))?;
+        let mut predictors = Vec::with_capacity(definition.members.len());
+        for member in &definition.members {
+            let predictor = Predictor::load(registry, &member.model).await.map_err(|error| CaughtError {
+                error: error.error_name().as_str().to_owned(),
+                cause: json!({"errorMessage": chain(&error)}).to_string(),
+            });
+            predictors.push(Member { model: member.model.clone(), predictor });
+        }
+        let extraction = Extraction::new().context("the lexicon that is built in is damaged")?;
+        Ok(Self { extraction, ranges, predictors, definition, definition_digest: published.digest })
+    }
+
+    /// Models that could not be loaded, and why.
+    pub(super) fn problems(&self) -> Vec<String> {
+        self.predictors
+            .iter()
+            .filter_map(|member| {
+                let error = member.predictor.as_ref().err()?;
+                Some(format!("{} abstains: {}: {}", member.model, error.error, error.cause))
+            })
+            .collect()
+    }
+
+    /// Scores a batch, one score per item.
+    pub(super) fn score(&self, items: &[Item]) -> anyhow::Result<Vec<Score>> {
+        let started_at = items.first().map(|item| item.requested_at.clone()).unwrap_or_default();
+        let input = ExtractInput {
+            input: json!({"batch": BATCH, "items": items}),
+            execution: BATCH.to_owned(),
+            started_at,
+        };
+        let features = self.extraction.extract(&input, &self.ranges)?;
+        if let Some(refused) = features.refused.first() {
+            anyhow::bail!("{:?} was accepted and then refused: {}", refused.original, refused.reason);
+        }
+        let predictions = self.predictors.iter().map(|member| member.predict(&features)).collect();
+        let input = EnsembleInput { features, predictions };
+        Ok(score_batch(&self.definition, &self.definition_digest, &input, &rfc3339_millis(now_ms())))
+    }
+}
+
+impl Member {
+    fn predict(&self, features: &FeatureBatch) -> PredictionOutcome {
+        let answer = match &self.predictor {
+            Ok(predictor) => predictor.predict(features).map_err(|error| CaughtError {
+                error: error.error_name().as_str().to_owned(),
+                cause: json!({"errorMessage": chain(&error)}).to_string(),
+            }),
+            Err(error) => Err(error.clone()),
+        };
+        match answer {
+            Ok(batch) => PredictionOutcome::Answered(batch),
+            Err(error) => PredictionOutcome::Failed { model: self.model.clone(), error },
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! One score with everything that is stored about it.
+
+use std::io::{self, Write};
+
+use comfy_table::Cell;
+use tribunal_core::Score;
+use tribunal_core::message::Contribution;
+
+use super::reason;
+use super::scores::{bar, risk, tint, verdict};
+use crate::output::{Screen, escape, foreign, number, table, write_table};
+
+/// Writes a score in full. `meaning` gives what a feature says, when it is known.
+pub(crate) fn write<'a>(
+    out: &mut impl Write,
+    screen: Screen,
+    score: &Score,
+    meaning: impl Fn(&str) -> Option<&'a str>,
+) -> io::Result<()> {
+    head(out, screen, score)?;
+    if !score.predictors.is_empty() {
+        writeln!(out, "\nPredictors")?;
+        predictors(out, screen, score)?;
+    }
+    if !score.contributions.is_empty() {
+        writeln!(out, "\nStrongest reasons (above zero moves towards malicious)")?;
+        contributions(out, screen, &score.contributions, meaning)?;
+    }
+    if !score.evidence.is_empty() {
+        writeln!(out, "\nEvidence")?;
+        let mut rows = table(screen, &["source", "fact", "value"]);
+        for e in &score.evidence {
+            rows.add_row([foreign(&e.source), foreign(&e.fact), foreign(&e.value)]);
+        }
+        write_table(out, &rows)?;
+    }
+    writeln!(out, "\nVersions")?;
+    versions(out, screen, score)
+}
+
+fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
+    let mut rows = table(screen, &[]);
+    let mut row = |name: &str, cell: Cell| {
+        rows.add_row([Cell::new(name), cell]);
+    };
+    row("entity", foreign(&score.entity));
+    if score.original != score.entity {
+        row("given as", foreign(&score.original));
+    }
+    let risk = format!("{} {}", risk(score), if screen.terminal { bar(score.risk) } else { String::new() });
+    row("risk", tint(Cell::new(risk.trim_end()), score, screen));
+    row("verdict", tint(Cell::new(verdict(score.verdict)), score, screen));
+    if let Some(special) = score.special {
+        row("because", Cell::new(special.reason()));
+    }
+    if let Some(agreement) = score.agreement {
+        row("agreement", Cell::new(format!("{agreement:.2}")));
+    }
+    let quorum = score.quorum;
+    let met = if quorum.met { "met" } else { "not met" };
+    row("quorum", Cell::new(format!("{met}: {} answered, {} needed", quorum.answered, quorum.needed)));
+    for (name, status) in &score.sources {
+        let status = serde_json::to_value(status).ok().and_then(|s| s.as_str().map(str::to_owned));
+        row("source", Cell::new(format!("{}: {}", escape(name), status.unwrap_or_default())));
+    }
+    row("asked for", foreign(&score.requested_at));
+    row("scored", foreign(&score.scored_at));
+    write_table(out, &rows)
+}
+
+fn predictors(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
+    let mut rows = table(screen, &["model", "probability", "weight", "version", "digest", "reason"]);
+    for p in &score.predictors {
+        rows.add_row([
+            foreign(&p.model),
+            number(p.probability.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}"))),
+            number(p.weight),
+            foreign(p.version.as_deref().unwrap_or("-")),
+            foreign(&short(p.digest.as_deref().unwrap_or("-"))),
+            foreign(p.reason.as_deref().unwrap_or("")),
+        ]);
+    }
+    write_table(out, &rows)
+}
+
+fn contributions<'a>(
+    out: &mut impl Write,
+    screen: Screen,
+    contributions: &[Contribution],
+    meaning: impl Fn(&str) -> Option<&'a str>,
+) -> io::Result<()> {
+    let mut rows = table(screen, &["contribution", "feature", "value", "what it says"]);
+    for c in contributions {
+        rows.add_row([
+            number(format!("{:+.3}", c.contribution)),
+            foreign(&c.feature),
+            number(reason::value(c.value)),
+            foreign(meaning(&c.feature).unwrap_or("")),
+        ]);
+    }
+    write_table(out, &rows)
+}
+
+fn versions(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
+    let mut rows = table(screen, &[]);
+    rows.add_row([
+        Cell::new("ensemble"),
+        foreign(&score.ensemble.version),
+        foreign(&short(&score.ensemble.digest)),
+    ]);
+    rows.add_row([Cell::new("schema"), Cell::new(""), foreign(&short(&score.schema))]);
+    rows.add_row([Cell::new("batch"), Cell::new(""), foreign(&score.batch)]);
+    rows.add_row([Cell::new("key"), Cell::new(""), foreign(&score.scored_key)]);
+    write_table(out, &rows)
+}
+
+/// `sha256:` and the first twelve digits: enough to compare by eye; `--json` has the whole.
+pub(crate) fn short(digest: &str) -> String {
+    match digest.strip_prefix("sha256:").and_then(|hex| hex.get(..12)) {
+        Some(start) => format!("sha256:{start}"),
+        None => digest.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tribunal_core::Verdict;
+    use tribunal_core::message::{Evidence, SourceStatus};
+
+    use super::*;
+    use crate::show::scores::tests::example;
+
+    #[test]
+    fn everything_stored_is_shown_and_nothing_moves_the_cursor() {
+        let mut score = example("paypa1-login.com", Verdict::Malicious, Some(97.25));
+        score.original = "hxxp://paypa1-login[.]com/\u{1b}[2J".to_owned();
+        score.evidence.push(Evidence {
+            source: "ip-ranges".to_owned(),
+            fact: "asn".to_owned(),
+            value: "AS64500 Evil\u{202e}".to_owned(),
+        });
+        score.sources.insert("ip-ranges".to_owned(), SourceStatus::OpenCircuit);
+        let mut out = Vec::new();
+        let meaning =
+            |name: &str| (name == "tld_rate").then_some("share of malicious names under the suffix");
+        write(&mut out, Screen::PLAIN, &score, meaning).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+        insta::assert_snapshot!(text);
+    }
+}

@@ -1,0 +1,67 @@
+//! A contribution in words.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use tribunal_core::message::Contribution;
+use tribunal_core::{Score, Verdict};
+use tribunal_features::Lexicon;
+
+/// The contribution that explains a verdict best: the strongest towards it.
+pub(crate) fn top(score: &Score) -> Option<&Contribution> {
+    let towards_malice = matches!(score.verdict, Verdict::Malicious | Verdict::Suspicious);
+    let fits = |c: &&Contribution| (c.contribution > 0.0) == towards_malice;
+    score.contributions.iter().find(fits).or_else(|| score.contributions.first())
+}
+
+/// `tld_rate 0.83 ↑`: the feature, its value, and which way it moved the risk.
+pub(crate) fn words(contribution: &Contribution) -> String {
+    let arrow = if contribution.contribution > 0.0 { '↑' } else { '↓' };
+    format!("{} {} {arrow}", contribution.feature, value(contribution.value))
+}
+
+/// What a feature says; `None` for one that this version does not compute.
+pub(crate) fn meaning(feature: &str) -> Option<&'static str> {
+    static MEANINGS: LazyLock<HashMap<String, String>> = LazyLock::new(|| {
+        let lexicon = Lexicon::embedded();
+        let schema = lexicon.map(tribunal_features::schema);
+        schema
+            .into_iter()
+            .flat_map(|s| s.features)
+            .map(|f| (f.name.into_owned(), f.meaning.into_owned()))
+            .collect()
+    });
+    MEANINGS.get(feature).map(String::as_str)
+}
+
+/// A value with at most three decimals; a missing one is `missing`.
+pub(crate) fn value(value: Option<f32>) -> String {
+    match value {
+        None => "missing".to_owned(),
+        Some(v) if v == v.trunc() && v.abs() < 1e9 => format!("{v:.0}"),
+        Some(v) if v.abs() >= 0.001 && v.abs() < 1e9 => {
+            let text = format!("{v:.3}");
+            text.trim_end_matches('0').to_owned()
+        }
+        Some(v) => format!("{v:e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_short() {
+        for (v, text) in [
+            (None, "missing"),
+            (Some(3.0), "3"),
+            (Some(-0.5), "-0.5"),
+            (Some(0.8339), "0.834"),
+            (Some(0.000_012), "1.2e-5"),
+            (Some(f32::MAX), "3.4028235e38"),
+        ] {
+            assert_eq!(value(v), text);
+        }
+    }
+}

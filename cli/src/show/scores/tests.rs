@@ -1,0 +1,109 @@
+use std::collections::BTreeMap;
+
+use tribunal_core::message::Contribution;
+use tribunal_core::score::{EnsembleRef, PredictorOutcome, Quorum};
+use tribunal_core::{Kind, SpecialUse};
+
+use super::*;
+
+/// A score for tests of what is shown.
+pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Score {
+    let routable = verdict != Verdict::NotRoutable;
+    let answered = if risk.is_some() { 2 } else { 0 };
+    let predictor = |model: &str, probability: Option<f32>| PredictorOutcome {
+        model: model.to_owned(),
+        version: probability.map(|_| "1".to_owned()),
+        digest: probability.map(|_| format!("sha256:{}", "ab".repeat(32))),
+        probability,
+        weight: 1.0,
+        reason: probability.is_none().then(|| "ModelUnavailable: models/x: digest mismatch".to_owned()),
+    };
+    let contribution = |feature: &str, value, contribution| Contribution {
+        feature: feature.to_owned(),
+        value,
+        contribution,
+    };
+    Score {
+        entity: entity.to_owned(),
+        scored_key: "2026-11-24T07:49:58.123Z#r-1".to_owned(),
+        kind: Kind::Domain,
+        original: entity.replace('.', "[.]"),
+        requested_at: "2026-11-24T07:49:58.123Z".to_owned(),
+        scored_at: "2026-11-24T07:49:58.456Z".to_owned(),
+        batch: "b-1".to_owned(),
+        risk,
+        verdict,
+        agreement: risk.map(|_| 0.913),
+        quorum: Quorum { met: risk.is_some(), needed: 2, answered },
+        predictors: if routable {
+            let p = risk.map(|r| (r / 100.0) as f32);
+            vec![predictor("xgboost", p), predictor("forest", p), predictor("lightgbm", None)]
+        } else {
+            Vec::new()
+        },
+        contributions: if risk.is_some() {
+            vec![contribution("tld_rate", Some(0.834), 1.25), contribution("name_length", None, -0.5)]
+        } else {
+            Vec::new()
+        },
+        evidence: Vec::new(),
+        sources: BTreeMap::new(),
+        special: (!routable).then_some(SpecialUse::Localhost),
+        schema: "sha256:00".to_owned(),
+        ensemble: EnsembleRef { version: "1".to_owned(), digest: "sha256:01".to_owned() },
+    }
+}
+
+fn examples() -> Vec<Score> {
+    vec![
+        example("localhost", Verdict::NotRoutable, None),
+        example("good.org", Verdict::Benign, Some(0.4)),
+        example("paypa1-login.com", Verdict::Malicious, Some(97.25)),
+        example("nobody-answers.com", Verdict::Unknown, None),
+        example("b.odd.biz", Verdict::Suspicious, Some(55.0)),
+        example("a.odd.biz", Verdict::Suspicious, Some(55.0)),
+    ]
+}
+
+#[test]
+fn the_table_has_the_riskiest_first() {
+    let mut scores = examples();
+    scores.sort_by(riskiest_first);
+    let mut out = Vec::new();
+    write(&mut out, Screen::PLAIN, &scores, true).unwrap();
+    insta::assert_snapshot!(String::from_utf8(out).unwrap());
+}
+
+#[test]
+fn on_a_terminal_there_are_bars_and_colours() {
+    let screen = Screen { terminal: false, color: true };
+    let mut out = Vec::new();
+    write(&mut out, screen, &[example("x.com", Verdict::Malicious, Some(97.0))], false).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("\u{1b}["), "{text:?}");
+    assert_eq!(bar(Some(100.0)), "████████");
+    assert_eq!(bar(Some(50.0)), "████");
+    assert_eq!(bar(Some(1.6)), "▏");
+    assert_eq!(bar(Some(0.0)), "");
+    assert_eq!(bar(Some(f64::NAN)), "");
+    assert_eq!(bar(None), "");
+}
+
+#[test]
+fn the_summary_counts_verdicts() {
+    insta::assert_snapshot!(
+        Summary::of(&examples()).text(),
+        @"6 entities scored: 1 malicious, 2 suspicious, 1 benign, 1 unknown, 1 not routable"
+    );
+    assert_eq!(Summary::default().text(), "0 entities scored");
+}
+
+#[test]
+fn the_main_reason_points_towards_the_verdict() {
+    assert_eq!(main_reason(&example("x.com", Verdict::Malicious, Some(97.0))), "tld_rate 0.834 ↑");
+    assert_eq!(main_reason(&example("x.com", Verdict::Benign, Some(1.0))), "name_length missing ↓");
+    assert_eq!(
+        main_reason(&example("x.com", Verdict::Unknown, None)),
+        "ModelUnavailable: models/x: digest mismatch"
+    );
+}
