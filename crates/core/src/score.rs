@@ -91,6 +91,12 @@ pub struct Score {
     pub kind: Kind,
     /// As it was asked for.
     pub original: String,
+    /// Who asked, if they said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Traffic light protocol marking of the entity, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tlp: Option<String>,
     /// When it was asked for (RFC 3339, UTC, milliseconds).
     pub requested_at: String,
     /// When it was scored (likewise).

@@ -150,6 +150,8 @@ impl Batch<'_> {
             scored_key: scored_key(&requested_at, &item.request_id),
             kind: item.kind,
             original: cut(&item.original, MAX_ORIGINAL_BYTES),
+            source: item.source.as_deref().map(label),
+            tlp: item.tlp.as_deref().map(label),
             requested_at,
             scored_at: self.scored_at.to_owned(),
             batch: label(&self.input.batch),

@@ -31,6 +31,7 @@ fn all_answer() {
     assert_eq!(score.quorum, Quorum { met: true, needed: 2, answered: 3 });
     assert_eq!(score.scored_key, format!("{REQUESTED_AT}#r1"));
     assert_eq!((score.entity.as_str(), score.original.as_str()), ("evil.com", "hxxp://evil.com/"));
+    assert_eq!((score.source.as_deref(), score.tlp.as_deref()), (Some("feed"), Some("amber")));
     assert_eq!((score.batch.as_str(), score.schema.as_str()), ("b-1", "sha256:schema"));
     assert_eq!((score.ensemble.version.as_str(), score.ensemble.digest.as_str()), ("7", "sha256:d"));
     let models: Vec<_> =
