@@ -225,8 +225,8 @@ impl RegistryError {
         matches!(self.fault(), Some(Fault::Throttled | Fault::Unavailable))
     }
 
-    /// The name that a state machine is to see; `content` is the name for an object that is missing or corrupt
-    /// (`ModelUnavailable`, `EnsembleUnavailable`).
+    /// The name that a state machine is to see; `content` is the name for an object that is missing or
+    /// corrupt (`ModelUnavailable`, `EnsembleUnavailable`).
     pub fn error_name(&self, content: ErrorName) -> ErrorName {
         match self.fault() {
             Some(Fault::Throttled) => ErrorName::StoreThrottled,

@@ -52,8 +52,8 @@ pub(crate) fn dataset_file(name: &str, version: &str, file: &str) -> String {
     format!("{DATASETS}/{name}/versions/{version}/{file}")
 }
 
-/// What an object is, by its path. In the order in which objects are published: what is pointed to before what
-/// points, and the ensemble, which names the models, last.
+/// What an object is, by its path. In the order in which objects are published: what is pointed to before
+/// what points, and the ensemble, which names the models, last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Role {
     /// Under `versions/`: never changes.

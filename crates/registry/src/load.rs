@@ -48,8 +48,8 @@ impl Registry {
     /// The model `name` that is in force.
     ///
     /// # Errors
-    /// When the name is not one, an object is missing, too large, not of its form, or not the one that is meant;
-    /// and when the store fails.
+    /// When the name is not one, an object is missing, too large, not of its form, or not the one that is
+    /// meant; and when the store fails.
     pub async fn load_model(&self, name: &str) -> Result<LoadedModel, RegistryError> {
         layout::check_name("model", name)?;
         let pointer_object = layout::model_pointer(name);

@@ -1,8 +1,8 @@
 //! The documents of a registry, and what they may say.
 //!
-//! A document comes from a bucket that others may write to: every field that becomes part of a path, a size or
-//! an index is checked before it is used. Fields that are not listed here are ignored, so that a newer trainer's
-//! manifest can be read.
+//! A document comes from a bucket that others may write to: every field that becomes part of a path, a size
+//! or an index is checked before it is used. Fields that are not listed here are ignored, so that a newer
+//! trainer's manifest can be read.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
 //! Copying a registry into another: a folder into a bucket.
 //!
-//! What is in force in the source is read whole first, so that nothing broken is published. Then every version
-//! that the target lacks is written, then the pointers: those of data sets and models, and the ensemble's last.
-//! A reader at any moment finds a whole version, old or new; a copy that was broken off is continued by running it
-//! again.
+//! What is in force in the source is read whole first, so that nothing broken is published. Then every
+//! version that the target lacks is written, then the pointers: those of data sets and models, and the
+//! ensemble's last. A reader at any moment finds a whole version, old or new; a copy that was broken off is
+//! continued by running it again.
 
 use bytes::Bytes;
 use tribunal_core::digest::sha256;
@@ -52,8 +52,8 @@ impl Registry {
     ///
     /// # Errors
     /// When a model, the ensemble definition or a data set that is in force in `source` is not whole; when a
-    /// version exists here with other bytes ([`RegistryError::Immutable`]; nothing was written then); and when a
-    /// store fails.
+    /// version exists here with other bytes ([`RegistryError::Immutable`]; nothing was written then); and
+    /// when a store fails.
     pub async fn publish_from(
         &self,
         source: &Self,
@@ -63,8 +63,8 @@ impl Registry {
     }
 
     /// Like [`Registry::publish_from`], but versions that exist here with other bytes are replaced: for
-    /// development, where one version is trained again and again. A reader may find a mixture while it runs, and
-    /// refuses it by its digest.
+    /// development, where one version is trained again and again. A reader may find a mixture while it runs,
+    /// and refuses it by its digest.
     ///
     /// # Errors
     /// As [`Registry::publish_from`].
@@ -79,8 +79,8 @@ impl Registry {
     /// Publishes one data set, and makes it the one in force.
     ///
     /// # Errors
-    /// When a name is not one, the data set is empty or larger than [`MAX_FILE_BYTES`], the version exists with
-    /// other bytes, or the store fails.
+    /// When a name is not one, the data set is empty or larger than [`MAX_FILE_BYTES`], the version exists
+    /// with other bytes, or the store fails.
     pub async fn publish_dataset(
         &self,
         name: &str,

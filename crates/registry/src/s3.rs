@@ -1,11 +1,12 @@
 //! The S3 client: bounded in time, one TLS library, and with status codes that can be told apart.
 //!
 //! Configuration comes from the environment as for every AWS SDK (`AWS_REGION`, keys, `AWS_ENDPOINT_URL`,
-//! `AWS_ENDPOINT_URL_S3`, container and instance credentials); [`S3Access`] overrides it. Profiles and SSO are not
-//! read: a caller that has them resolves them and hands in the keys.
+//! `AWS_ENDPOINT_URL_S3`, container and instance credentials); [`S3Access`] overrides it. Profiles and SSO
+//! are not read: a caller that has them resolves them and hands in the keys.
 //!
-//! An endpoint is addressed by path (`http://host/bucket/key`), since a local AWS has no host name per bucket.
-//! Plain HTTP is accepted for an endpoint on this machine, and elsewhere only with `AWS_ALLOW_HTTP=true`.
+//! An endpoint is addressed by path (`http://host/bucket/key`), since a local AWS has no host name per
+//! bucket. Plain HTTP is accepted for an endpoint on this machine, and elsewhere only with
+//! `AWS_ALLOW_HTTP=true`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -156,8 +157,8 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Turns the answers "slow down" and "cannot now" into typed errors, which `object_store` retries as it retries
-/// the answers, and hands on: its own error type for them cannot be inspected.
+/// Turns the answers "slow down" and "cannot now" into typed errors, which `object_store` retries as it
+/// retries the answers, and hands on: its own error type for them cannot be inspected.
 #[derive(Debug)]
 struct Service {
     client: reqwest::Client,

@@ -23,8 +23,8 @@ pub struct StoredObject {
     pub bytes: u64,
 }
 
-/// The stores by name, and not one `dyn ObjectStore`: a table of all its methods would keep uploads, lists and
-/// every checksum's tables (0.6 MB zipped) in a function that only reads.
+/// The stores by name, and not one `dyn ObjectStore`: a table of all its methods would keep uploads, lists
+/// and every checksum's tables (0.6 MB zipped) in a function that only reads.
 #[derive(Clone)]
 enum Store {
     Bucket(PrefixStore<AmazonS3>),
@@ -49,8 +49,8 @@ impl Registry {
     /// Opens `s3://bucket`, `s3://bucket/prefix` or a folder. A bucket is not asked anything yet.
     ///
     /// # Errors
-    /// When the address is not one of these, the folder does not exist, or the environment does not make an S3
-    /// client.
+    /// When the address is not one of these, the folder does not exist, or the environment does not make an
+    /// S3 client.
     pub fn open(address: &str) -> Result<Self, RegistryError> {
         Self::open_with(address, &S3Access::default())
     }

@@ -1,6 +1,7 @@
 //! One suite for every store: what is published is read back, and nothing else is.
 //!
-//! The bucket is the deployed kind: `TRIBUNAL_TEST_REGISTRY=s3://bucket/prefix cargo test -p tribunal-registry
+//! The bucket is the deployed kind: `TRIBUNAL_TEST_REGISTRY=s3://bucket/prefix cargo test -p
+//! tribunal-registry
 //! --test contract -- --ignored`, with the AWS environment set. Every run uses a new prefix below it.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]

@@ -1,1 +1,29 @@
-//! .
+//! The extract step: entities to feature vectors and evidence.
+//!
+//! ```text
+//! ExtractInput (a dispatcher's items, or {"entities": [...]}) -> Extraction -> FeatureBatch (rows, refused)
+//! ```
+//! Every entity is parsed here, also those that a dispatcher parsed before: a state machine can be started by
+//! anybody who may, and what is not in normal form would become a key that nobody finds. What is not an
+//! entity is reported in `refused`; it never fails the others. Entities for which scoring makes no sense
+//! (`special`) get a row without values, and no source is asked.
+//!
+//! All rows share one vector, of `f32` in the order of the schema; a value of another kind, or one that is
+//! not known, is `null`. What is known of addresses comes from the data set [`RANGES`]; without it those
+//! values are missing, the source's status says why, and nothing fails.
+//!
+//! [`Extraction`] is pure; [`Extract`] is the function around it, which loads the data set before the first
+//! event, and looks for it again later where it was not there.
+
+mod extraction;
+mod input;
+mod ranges;
+mod step;
+
+pub use extraction::{Extraction, ExtractionError, MAX_OUTPUT_BYTES, OutputTooLarge};
+pub use input::InputError;
+pub use ranges::{RANGES, Ranges, RangesError};
+pub use step::{Extract, RETRY_AFTER};
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! From a registry to a predictor: the files are whole already, here they become trees that fit their manifest.
+//! From a registry to a predictor: the files are whole already, here they become trees that fit their
+//! manifest.
 
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub enum LoadError {
         limit_ms: u128,
     },
     /// The manifest says a format that is not known.
-    #[error("{object}: format {format:?} is not known, known are {}", Format::ALL.map(Format::as_str).join(", "))]
+    #[error("{object}: format {format:?} is not known, known are {known}", known = formats())]
     Format {
         /// Path of the file.
         object: String,
@@ -159,8 +160,8 @@ fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, L
     })
 }
 
-/// The first difference between the names in a file and those in its manifest, when both are the same names: a
-/// permutation, which would be run without a complaint and be wrong. Other names (`Column_0`) say nothing.
+/// The first difference between the names in a file and those in its manifest, when both are the same names:
+/// a permutation, which would be run without a complaint and be wrong. Other names (`Column_0`) say nothing.
 fn reordered(file: Option<&[String]>, manifest: &[String]) -> Option<(usize, String, String)> {
     let file = file?;
     let sorted = |names: &[String]| {
@@ -173,4 +174,8 @@ fn reordered(file: Option<&[String]>, manifest: &[String]) -> Option<(usize, Str
         return None;
     }
     Some((position, file.get(position)?.clone(), manifest.get(position)?.clone()))
+}
+
+fn formats() -> String {
+    Format::ALL.map(Format::as_str).join(", ")
 }

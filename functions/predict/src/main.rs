@@ -1,6 +1,7 @@
 //! The predict function.
 //!
-//! Environment: `TRIBUNAL_REGISTRY` (`s3://bucket[/prefix]` or a folder), `TRIBUNAL_MODEL` (name of the model).
+//! Environment: `TRIBUNAL_REGISTRY` (`s3://bucket[/prefix]` or a folder), `TRIBUNAL_MODEL` (name of the
+//! model).
 
 use std::process::ExitCode;
 

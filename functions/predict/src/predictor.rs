@@ -218,8 +218,8 @@ impl RunnablePart {
         Ok(())
     }
 
-    /// The strongest contributions to one vector's margin, strongest first; none when the model's file does not
-    /// hold what is needed to compute them.
+    /// The strongest contributions to one vector's margin, strongest first; none when the model's file does
+    /// not hold what is needed to compute them.
     fn strongest(&self, vector: &[f32]) -> Result<Vec<Contribution>, PredictError> {
         let contributions = match self.forest.contributions(vector) {
             Ok(contributions) => contributions.values,

@@ -36,8 +36,8 @@ enum State {
 }
 
 impl Predict {
-    /// Loads the model. When that fails, the function starts all the same: it answers every event with the reason,
-    /// and finds a corrected object without being deployed again.
+    /// Loads the model. When that fails, the function starts all the same: it answers every event with the
+    /// reason, and finds a corrected object without being deployed again.
     pub async fn start(registry: Registry, model: &str) -> Self {
         let loaded = Predictor::load_within(&registry, model, COLD_START_LIMIT).await;
         let function = Self {
