@@ -36,7 +36,7 @@ const REQUEST: &str = "local";
 pub(super) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
     let registry = folder_registry(&args.models)?;
     let ranges = match &args.dataset {
-        Some(path) => Ranges::Ready(open_ranges(path)?),
+        Some(path) => Ranges::Ready(open_ranges(path)?.into()),
         None => Ranges::load(&registry).await?,
     };
     let steps = Steps::load(&registry, ranges).await?;

@@ -28,6 +28,8 @@ pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Scor
         scored_key: "2026-11-24T07:49:58.123Z#r-1".to_owned(),
         kind: Kind::Domain,
         original: entity.replace('.', "[.]"),
+        source: None,
+        tlp: None,
         requested_at: "2026-11-24T07:49:58.123Z".to_owned(),
         scored_at: "2026-11-24T07:49:58.456Z".to_owned(),
         batch: "b-1".to_owned(),
