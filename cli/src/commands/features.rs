@@ -1,8 +1,9 @@
 //! `features`: vectors of entities, computed in this process by the code that production runs.
 //!
-//! Entities come from arguments, a file or standard input: plain lines, CSV with a column `entity`, or JSON lines with
-//! a field `entity`. Other columns and fields are carried through, so that a training set keeps its labels; columns
-//! that have the name of a feature, `entity` or `kind` are replaced. A missing value is an empty cell or `null`.
+//! Entities come from arguments, a file or standard input: plain lines, CSV with a column `entity`, or JSON
+//! lines with a field `entity`. Other columns and fields are carried through, so that a training set keeps
+//! its labels; columns that have the name of a feature, `entity` or `kind` are replaced. A missing value is
+//! an empty cell or `null`.
 //!
 //! Memory does not grow with the input. What is refused is left out, counted by reason on standard error.
 
@@ -45,7 +46,8 @@ pub(crate) struct Args {
     /// Domain names and IP addresses.
     #[arg(value_name = "ENTITY")]
     entities: Vec<String>,
-    /// Read entities from a file; `-` is standard input (also when nothing is given and it is not a terminal).
+    /// Read entities from a file; `-` is standard input (also when nothing is given and it is not a
+    /// terminal).
     #[arg(long, short, value_name = "PATH", conflicts_with = "entities")]
     file: Option<PathBuf>,
     /// Form of the output; `jsonl` with --json, else `csv`.

@@ -70,10 +70,8 @@ fn print(lexicon: &Lexicon, json: bool) -> anyhow::Result<Outcome> {
     let sections = lexicon.summary().map_err(|error: LexiconError| anyhow::Error::from(error))?;
     let mut out = std::io::stdout().lock();
     if json {
-        json_line(
-            &mut out,
-            &serde_json::json!({ "digest": lexicon.digest(), "bytes": lexicon.bytes(), "sections": sections }),
-        )?;
+        let (digest, bytes) = (lexicon.digest(), lexicon.bytes());
+        json_line(&mut out, &serde_json::json!({ "digest": digest, "bytes": bytes, "sections": sections }))?;
         return Ok(Outcome::Done);
     }
     let screen = crate::output::Screen { terminal: false, color: false };

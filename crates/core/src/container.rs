@@ -9,8 +9,9 @@
 //! 56  sections × { tag: 16 bytes, zero-padded; offset: u64; length: u64 }
 //! ..  the sections, each at a multiple of eight
 //! ```
-//! All integers are little-endian. Digest and length are checked before anything else is read, so that a reader can
-//! trust the sections to be those that were written. It is a check against damage, not against forgery.
+//! All integers are little-endian. Digest and length are checked before anything else is read, so that a
+//! reader can trust the sections to be those that were written. It is a check against damage, not against
+//! forgery.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! Domains per second on one core: names from a file (one a line, as given to the command line), or built-in ones.
+//! Domains per second on one core: names from a file (one a line, as given to the command line), or built-in
+//! ones.
 //!
 //! `cargo run --release --example throughput -p tribunal-features [FILE [LEXICON]]`
 

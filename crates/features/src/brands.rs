@@ -1,8 +1,8 @@
 //! Brands, and how near a text comes to one.
 //!
-//! Three indexes over the same names: a finite-state map to find a brand inside a text, the brands' own domains, and
-//! the names with one character left out (Garbe's symmetric deletes), so that a text within one edit of a brand is
-//! found by a handful of look-ups instead of a comparison with every brand.
+//! Three indexes over the same names: a finite-state map to find a brand inside a text, the brands' own
+//! domains, and the names with one character left out (Garbe's symmetric deletes), so that a text within one
+//! edit of a brand is found by a handful of look-ups instead of a comparison with every brand.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -92,7 +92,8 @@ impl Brands {
         best
     }
 
-    /// A brand that `token` becomes with one character added, left out, replaced, or swapped with its neighbour.
+    /// A brand that `token` becomes with one character added, left out, replaced, or swapped with its
+    /// neighbour.
     pub(crate) fn near(&self, token: &[u8]) -> Option<u16> {
         if token.len() + 1 < MIN_INSIDE || token.len() > MAX_TOKEN {
             return None;

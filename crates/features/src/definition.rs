@@ -1,4 +1,5 @@
-//! How a group of features is declared: next to the code that computes it, in the order of its part of the vector.
+//! How a group of features is declared: next to the code that computes it, in the order of its part of the
+//! vector.
 
 use std::borrow::Cow;
 
@@ -29,11 +30,12 @@ impl Definition {
     }
 }
 
-/// Declares an enumeration whose variants are positions in the group's part of the vector, and `FEATURES` with their
-/// definitions. A line reads `Variant "name" "unit" min max "meaning" "when missing";`, the last text empty if never.
+/// Declares an enumeration whose variants are positions in the group's part of the vector, and `FEATURES`
+/// with their definitions. A line reads `Variant "name" "unit" min max "meaning" "when missing";`, the last
+/// text empty if never.
 macro_rules! features {
     ($group:ident for $kinds:expr; $($variant:ident $name:literal $unit:literal $min:literal $max:literal
-        $meaning:literal $missing:literal;)*) => {
+        $meaning:literal $missing:expr;)*) => {
         /// Positions in the group's part of the vector.
         #[derive(Clone, Copy)]
         enum $group { $($variant),* }
@@ -41,7 +43,13 @@ macro_rules! features {
         /// The group's features, in the order of its part of the vector.
         pub(crate) const FEATURES: &[$crate::definition::Definition] = &[
             $($crate::definition::Definition {
-                name: $name, kinds: $kinds, unit: $unit, min: $min, max: $max, meaning: $meaning, missing: $missing,
+                name: $name,
+                kinds: $kinds,
+                unit: $unit,
+                min: $min,
+                max: $max,
+                meaning: $meaning,
+                missing: $missing,
             }),*
         ];
 

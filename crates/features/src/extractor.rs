@@ -122,8 +122,8 @@ impl<'a> Extractor<'a> {
         &self.digest
     }
 
-    /// Writes the features of `entity` to `out`, of [`WIDTH`] values; `NaN` is missing. `facts` are what is known of
-    /// an address, and not read for a name.
+    /// Writes the features of `entity` to `out`, of [`WIDTH`] values; `NaN` is missing. `facts` are what is
+    /// known of an address, and not read for a name.
     pub fn extract(
         &self,
         entity: &Entity,

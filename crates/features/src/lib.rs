@@ -1,11 +1,11 @@
 //! Pure feature extraction: from an entity, and what is known of its address, to a vector of numbers.
 //!
-//! [`Extractor::extract`] writes one `f32` per feature of the [schema](Extractor::schema). A vector has the features
-//! of every kind of entity; those of another kind are missing. Missing is `NaN`; every other value is finite and
-//! within the range that the schema states.
+//! [`Extractor::extract`] writes one `f32` per feature of the [schema](Extractor::schema). A vector has the
+//! features of every kind of entity; those of another kind are missing. Missing is `NaN`; every other value
+//! is finite and within the range that the schema states.
 //!
-//! What is fitted in training (words, language models, rates) is a [`Lexicon`], shipped as one file and searched
-//! where it lies. What is knowledge (brands, keywords, providers) is text in `data/`.
+//! What is fitted in training (words, language models, rates) is a [`Lexicon`], shipped as one file and
+//! searched where it lies. What is knowledge (brands, keywords, providers) is text in `data/`.
 //!
 //! This crate does no I/O, asks no one and knows no labels.
 

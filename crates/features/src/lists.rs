@@ -1,7 +1,7 @@
 //! The lists that are written by hand: brands, keywords, providers of names, classes of top-level domains.
 //!
-//! They are knowledge, not fitted data, so they are text in `data/`, compiled in and read once when an extractor is
-//! made (under two milliseconds). A line is `class: words`; `#` starts a comment.
+//! They are knowledge, not fitted data, so they are text in `data/`, compiled in and read once when an
+//! extractor is made (under two milliseconds). A line is `class: words`; `#` starts a comment.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

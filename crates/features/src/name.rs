@@ -1,8 +1,10 @@
-//! A domain name taken apart: `www.` stripped, subdomain, registrable label, public suffix, and an ASCII reading of it.
+//! A domain name taken apart: `www.` stripped, subdomain, registrable label, public suffix, and an ASCII
+//! reading of it.
 //!
-//! `www.shop.paypa1.co.uk` has the host `shop.paypa1.co.uk`, the subdomain `shop`, the label `paypa1` and the suffix
-//! `co.uk`. An internationalised label is read as the ASCII letters that it looks like (`pаypal` with a Cyrillic а as
-//! `paypal`, `müller` as `muller`); where a character looks like none, the label has no reading.
+//! `www.shop.paypa1.co.uk` has the host `shop.paypa1.co.uk`, the subdomain `shop`, the label `paypa1` and the
+//! suffix `co.uk`. An internationalised label is read as the ASCII letters that it looks like (`pаypal` with
+//! a Cyrillic а as `paypal`, `müller` as `muller`); where a character looks like none, the label has no
+//! reading.
 
 use tribunal_core::Entity;
 

@@ -28,8 +28,8 @@ impl Rows {
         Self { out, format, features, taken, carried: None, row: Vec::with_capacity(4_096) }
     }
 
-    /// Writes one row. `columns` are those that the input named before its rows; without them those of the first row
-    /// are carried.
+    /// Writes one row. `columns` are those that the input named before its rows; without them those of the
+    /// first row are carried.
     pub(super) fn write(
         &mut self,
         entity: &Entity,

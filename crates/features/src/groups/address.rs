@@ -11,30 +11,51 @@ use crate::extractor::AddressTables;
 
 features! { Address for IP;
     Version "ip_version" "version" 4.0 6.0 "4 or 6" "";
-    Global "ip_global" "flag" 0.0 1.0 "none of private, loopback, link-local, multicast, documentation, reserved" "";
+    Global "ip_global" "flag" 0.0 1.0
+        "none of private, loopback, link-local, multicast, documentation, reserved" "";
     Transition "ip_transition" "flag" 0.0 1.0 "IPv6 that carries IPv4 (6to4, Teredo, NAT64)" "";
     First "ip_first_octet" "octet" 0.0 255.0 "first octet" "IPv6";
     Last "ip_last_octet" "octet" 0.0 255.0 "last octet" "IPv6";
     LastLow "ip_last_octet_low" "flag" 0.0 1.0 "last octet from 1 to 20: routers and servers" "IPv6";
     LastEdge "ip_last_octet_edge" "flag" 0.0 1.0 "last octet 0, 254 or 255" "IPv6";
     DistinctOctets "ip_distinct_octets" "count" 1.0 4.0 "different octets" "IPv6";
-    Ones "ip_interface_bits" "count" 0.0 64.0 "bits set in the lower 64: few for servers, near 32 for temporary addresses" "IPv4";
+    Ones "ip_interface_bits" "count" 0.0 64.0
+        "bits set in the lower 64: few for servers, near 32 for temporary addresses" "IPv4";
     Eui64 "ip_eui64" "flag" 0.0 1.0 "interface identifier made of a hardware address" "IPv4";
     ZeroGroups "ip_zero_groups" "count" 0.0 8.0 "groups of 16 bits that are zero" "IPv4";
-    AsnKnown "asn_known" "flag" 0.0 1.0 "the address lies in an announced range of the data set" "no data set";
-    AsnLog "asn_log10" "log10" 0.0 10.0 "log10 of the autonomous system's number: late numbers are young systems" "no data set, or not announced";
-    AsnRate "asn_rate" "ratio" 0.0 1.0 "smoothed share of malicious addresses of the autonomous system in training" "no table, no data set, or not announced";
-    AsnSupport "asn_support" "log10" 0.0 10.0 "log10 of 1 + addresses of the autonomous system in training" "no table, no data set, or not announced";
-    HostingShare "asn_hosting_share" "ratio" 0.0 1.0 "share of the autonomous system's addresses in hosting ranges" "no table, or not in it";
-    HostingName "as_name_hosting" "flag" 0.0 1.0 "the organisation's name has a word of hosting (host, cloud, server, vps, ...)" "no data set, or no name";
-    AccessName "as_name_access" "flag" 0.0 1.0 "the organisation's name has a word of access networks (telecom, broadband, mobile, cable, ...)" "no data set, or no name";
-    PublicName "as_name_public" "flag" 0.0 1.0 "the organisation's name has a word of universities and authorities" "no data set, or no name";
-    HostingRange "ip_hosting_range" "flag" 0.0 1.0 "the address lies in a known hosting range" "no list of hosting ranges";
-    NetworkSize "network_size_log2" "log2" 0.0 128.0 "log2 of the number of addresses in the announced range" "no data set, or not announced";
-    NetworkPlace "network_place" "ratio" 0.0 1.0 "how far into the announced range the address lies" "no data set, or not announced";
+    AsnKnown "asn_known" "flag" 0.0 1.0
+        "the address lies in an announced range of the data set" "no data set";
+    AsnLog "asn_log10" "log10" 0.0 10.0
+        "log10 of the autonomous system's number: late numbers are young systems"
+        "no data set, or not announced";
+    AsnRate "asn_rate" "ratio" 0.0 1.0
+        "smoothed share of malicious addresses of the autonomous system in training"
+        "no table, no data set, or not announced";
+    AsnSupport "asn_support" "log10" 0.0 10.0
+        "log10 of 1 + addresses of the autonomous system in training"
+        "no table, no data set, or not announced";
+    HostingShare "asn_hosting_share" "ratio" 0.0 1.0
+        "share of the autonomous system's addresses in hosting ranges" "no table, or not in it";
+    HostingName "as_name_hosting" "flag" 0.0 1.0
+        "the organisation's name has a word of hosting (host, cloud, server, vps, ...)"
+        "no data set, or no name";
+    AccessName "as_name_access" "flag" 0.0 1.0
+        "the organisation's name has a word of access networks (telecom, broadband, mobile, cable, ...)"
+        "no data set, or no name";
+    PublicName "as_name_public" "flag" 0.0 1.0
+        "the organisation's name has a word of universities and authorities" "no data set, or no name";
+    HostingRange "ip_hosting_range" "flag" 0.0 1.0
+        "the address lies in a known hosting range" "no list of hosting ranges";
+    NetworkSize "network_size_log2" "log2" 0.0 128.0
+        "log2 of the number of addresses in the announced range" "no data set, or not announced";
+    NetworkPlace "network_place" "ratio" 0.0 1.0
+        "how far into the announced range the address lies" "no data set, or not announced";
     CountryKnown "country_known" "flag" 0.0 1.0 "the address is registered in a country" "no data set";
-    CountryRate "country_rate" "ratio" 0.0 1.0 "smoothed share of malicious addresses of the country in training" "no table, no data set, or no country";
-    CountrySupport "country_support" "log10" 0.0 10.0 "log10 of 1 + addresses of the country in training" "no table, no data set, or no country";
+    CountryRate "country_rate" "ratio" 0.0 1.0
+        "smoothed share of malicious addresses of the country in training"
+        "no table, no data set, or no country";
+    CountrySupport "country_support" "log10" 0.0 10.0
+        "log10 of 1 + addresses of the country in training" "no table, no data set, or no country";
 }
 
 const HOSTING_WORDS: [&str; 16] = [

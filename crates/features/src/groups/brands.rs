@@ -1,7 +1,8 @@
 //! Names that use, or come near to, the name of a brand that is not theirs.
 //!
-//! A text is compared as it stands and with look-alikes folded: `0` to `o`, `1` to `l`, `3` to `e`, `5` to `s`, `rn` to
-//! `m`, `vv` to `w`; letters of other scripts were read as the ASCII letters that they look like before.
+//! A text is compared as it stands and with look-alikes folded: `0` to `o`, `1` to `l`, `3` to `e`, `5` to
+//! `s`, `rn` to `m`, `vv` to `w`; letters of other scripts were read as the ASCII letters that they look like
+//! before.
 
 use crate::brands::Brands;
 use crate::definition::{DOMAIN, count, features, flag, share};
@@ -9,18 +10,28 @@ use crate::name::Name;
 
 features! { Brand for DOMAIN;
     Own "brand_own" "flag" 0.0 1.0 "the registrable domain belongs to a brand of the list" "";
-    Label "brand_label" "flag" 0.0 1.0 "the label is the name of a brand, under a suffix that is not the brand's" "";
-    Part "brand_part" "flag" 0.0 1.0 "a part of the label between hyphens is the name of a brand that does not own the domain" "";
-    Inside "brand_inside" "characters" 0.0 24.0 "length of the longest foreign brand (five letters or more) inside the label" "";
+    Label "brand_label" "flag" 0.0 1.0
+        "the label is the name of a brand, under a suffix that is not the brand's" "";
+    Part "brand_part" "flag" 0.0 1.0
+        "a part of the label between hyphens is the name of a brand that does not own the domain" "";
+    Inside "brand_inside" "characters" 0.0 24.0
+        "length of the longest foreign brand (five letters or more) inside the label" "";
     InsideShare "brand_inside_share" "ratio" 0.0 1.0 "that length by the length of the label" "";
     Near "brand_near" "flag" 0.0 1.0 "the label or a part of it is one edit away from a foreign brand" "";
-    Folded "brand_folded" "flag" 0.0 1.0 "a foreign brand appears in the label only when look-alikes are folded" "";
-    FoldedNear "brand_folded_near" "flag" 0.0 1.0 "the label or a part of it is, with look-alikes folded, one edit away from a foreign brand" "";
-    Script "brand_script" "flag" 0.0 1.0 "the label is internationalised and its ASCII reading holds a foreign brand" "";
-    SubToken "brand_sub_token" "count" 0.0 125.0 "parts of the subdomain that are the name of a foreign brand" "";
-    SubInside "brand_sub_inside" "characters" 0.0 24.0 "length of the longest foreign brand (five letters or more) inside the subdomain" "";
-    SubFolded "brand_sub_folded" "flag" 0.0 1.0 "a foreign brand appears in the subdomain only when look-alikes are folded, or with one edit" "";
-    SubDomain "brand_sub_domain" "flag" 0.0 1.0 "the subdomain holds a brand's whole domain, as in paypal.com.example.net" "";
+    Folded "brand_folded" "flag" 0.0 1.0
+        "a foreign brand appears in the label only when look-alikes are folded" "";
+    FoldedNear "brand_folded_near" "flag" 0.0 1.0
+        "the label or a part of it is, with look-alikes folded, one edit away from a foreign brand" "";
+    Script "brand_script" "flag" 0.0 1.0
+        "the label is internationalised and its ASCII reading holds a foreign brand" "";
+    SubToken "brand_sub_token" "count" 0.0 125.0
+        "parts of the subdomain that are the name of a foreign brand" "";
+    SubInside "brand_sub_inside" "characters" 0.0 24.0
+        "length of the longest foreign brand (five letters or more) inside the subdomain" "";
+    SubFolded "brand_sub_folded" "flag" 0.0 1.0
+        "a foreign brand appears in the subdomain only when look-alikes are folded, or with one edit" "";
+    SubDomain "brand_sub_domain" "flag" 0.0 1.0
+        "the subdomain holds a brand's whole domain, as in paypal.com.example.net" "";
 }
 
 const MAX_TEXT: usize = 256;
@@ -70,7 +81,8 @@ impl Foreign<'_> {
     fn near(&self, text: &[u8]) -> bool {
         let near = |token: &[u8]| self.brands.near(token).is_some_and(|brand| self.foreign(brand));
         let mut parts = parts(text);
-        // A brand that is spelt right is no near miss of another (`gmx` and `gmail` apart, `visa` and `vista`).
+        // A brand that is spelt right is no near miss of another (`gmx` and `gmail` apart, `visa` and
+        // `vista`).
         if self.brands.exact(text).is_some() {
             return false;
         }

@@ -10,15 +10,21 @@ use crate::name::Name;
 features! { Host for DOMAIN;
     TldLength "tld_length" "characters" 2.0 63.0 "length of the top-level domain" "";
     TldCountry "tld_country" "flag" 0.0 1.0 "the top-level domain has two letters: a country code" "";
-    TldLegacy "tld_legacy" "flag" 0.0 1.0 "the top-level domain is one of those before 2013 that are no country codes" "";
-    TldCheap "tld_cheap" "flag" 0.0 1.0 "the top-level domain is one of those that have been sold cheap or given away" "";
-    TldRestricted "tld_restricted" "flag" 0.0 1.0 "names under the top-level domain are given only after a check" "";
-    TldRate "tld_rate" "ratio" 0.0 1.0 "smoothed share of malicious names under the top-level domain in training" "no such table";
-    TldSupport "tld_support" "log10" 0.0 10.0 "log10 of 1 + names under the top-level domain in training" "no such table";
+    TldLegacy "tld_legacy" "flag" 0.0 1.0
+        "the top-level domain is one of those before 2013 that are no country codes" "";
+    TldCheap "tld_cheap" "flag" 0.0 1.0
+        "the top-level domain is one of those that have been sold cheap or given away" "";
+    TldRestricted "tld_restricted" "flag" 0.0 1.0
+        "names under the top-level domain are given only after a check" "";
+    TldRate "tld_rate" "ratio" 0.0 1.0
+        "smoothed share of malicious names under the top-level domain in training" "no such table";
+    TldSupport "tld_support" "log10" 0.0 10.0
+        "log10 of 1 + names under the top-level domain in training" "no such table";
     SuffixLabels "suffix_labels" "count" 1.0 8.0 "labels of the public suffix" "";
     SuffixPrivate "suffix_private" "flag" 0.0 1.0 "the public suffix is a company's, not a registry's" "";
     DynamicDns "provider_dynamic_dns" "flag" 0.0 1.0 "a name of a provider of dynamic DNS or tunnels" "";
-    FreeHosting "provider_free_hosting" "flag" 0.0 1.0 "a name of a provider of free web space or free names" "";
+    FreeHosting "provider_free_hosting" "flag" 0.0 1.0
+        "a name of a provider of free web space or free names" "";
     Cloud "provider_cloud" "flag" 0.0 1.0 "a name of a cloud, platform or content network" "";
     Blog "provider_blog" "flag" 0.0 1.0 "a name of a host of blogs, shops, forms or built sites" "";
     Shortener "provider_shortener" "flag" 0.0 1.0 "a link shortener, or a name of one" "";
@@ -26,7 +32,8 @@ features! { Host for DOMAIN;
     NonAscii "idn_non_ascii_share" "ratio" 0.0 1.0 "characters that are not ASCII, of the Unicode form" "";
     Scripts "idn_scripts" "count" 0.0 127.0 "most scripts in one label (ASCII: one)" "";
     Mixed "idn_mixed_script" "flag" 0.0 1.0 "a label mixes scripts that no language writes together" "";
-    Confusable "idn_confusable_share" "ratio" 0.0 1.0 "characters that look like an ASCII letter but are none, of the Unicode form" "";
+    Confusable "idn_confusable_share" "ratio" 0.0 1.0
+        "characters that look like an ASCII letter but are none, of the Unicode form" "";
 }
 
 /// Computes the group.
@@ -78,8 +85,8 @@ fn international(name: &Name<'_>, text: &str, lists: &Lists, out: &mut [f32]) {
     Host::Mixed.set(out, flag(mixed));
 }
 
-/// How many scripts a label holds, and whether their mixture is one that no language has. Japanese, Korean and Chinese
-/// write several scripts together, and Latin among them (UTS 39, highly restrictive).
+/// How many scripts a label holds, and whether their mixture is one that no language has. Japanese, Korean
+/// and Chinese write several scripts together, and Latin among them (UTS 39, highly restrictive).
 fn scripts(label: &str) -> (usize, bool) {
     let mut found: [Option<Script>; 8] = [None; 8];
     let mut number = 0;

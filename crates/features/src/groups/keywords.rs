@@ -1,7 +1,8 @@
 //! Words that say what a name claims to be about, by class.
 //!
-//! A word of four or more letters counts wherever it stands in the label or the subdomain, a shorter one only as a whole
-//! part between hyphens and dots. A class counts its different places, label and subdomain together.
+//! A word of four or more letters counts wherever it stands in the label or the subdomain, a shorter one only
+//! as a whole part between hyphens and dots. A class counts its different places, label and subdomain
+//! together.
 
 use fst::Map;
 
@@ -12,8 +13,10 @@ use crate::trie::prefixes;
 
 features! { Keyword for DOMAIN;
     Credential "kw_credential" "count" 0.0 125.0 "words of signing in (login, password, ...)" "";
-    Account "kw_account" "count" 0.0 125.0 "words of accounts and customers (account, client, invoice, ...)" "";
-    Security "kw_security" "count" 0.0 125.0 "words of security and verification (secure, verify, update, alert, ...)" "";
+    Account "kw_account" "count" 0.0 125.0
+        "words of accounts and customers (account, client, invoice, ...)" "";
+    Security "kw_security" "count" 0.0 125.0
+        "words of security and verification (secure, verify, update, alert, ...)" "";
     Support "kw_support" "count" 0.0 125.0 "words of support (help, service, claim, ...)" "";
     Download "kw_download" "count" 0.0 125.0 "words of downloads (download, setup, crack, flash, ...)" "";
     Web "kw_web" "count" 0.0 125.0 "words of the web (online, site, mail, cloud, ...)" "";

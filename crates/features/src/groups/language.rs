@@ -7,21 +7,40 @@ use crate::definition::{DOMAIN, features, share};
 use crate::extractor::Models;
 use crate::name::Name;
 
+const NO_MODEL: &str = "no such model, or the label has no ASCII reading";
+const NO_MODELS: &str = "one of the models is absent, or the label has no ASCII reading";
+const NO_MODELS_OR_SUB: &str = "one of the models is absent, or no subdomain";
+const NO_MODEL_OR_SUB: &str = "no such model, or no subdomain";
+
 features! { Language for DOMAIN;
-    Benign "lm_benign_mean" "nats per character" -28.5 0.0 "mean log-likelihood of the label under the model of benign names" "no such model, or the label has no ASCII reading";
-    BenignMin "lm_benign_min" "nats" -28.5 0.0 "least log-likelihood of one character of the label" "no such model, or the label has no ASCII reading";
-    BenignWorst "lm_benign_worst_window" "nats per character" -28.5 0.0 "least mean over five characters in a row" "no such model, or the label has no ASCII reading";
-    BenignStart "lm_benign_start" "nats per character" -28.5 0.0 "mean over the first three characters" "no such model, or the label has no ASCII reading";
-    BenignSpread "lm_benign_spread" "nats per character" 0.0 28.5 "standard deviation over the characters" "no such model, or the label has no ASCII reading";
-    BenignRare "lm_benign_rare_share" "ratio" 0.0 1.0 "characters with a log-likelihood under -5" "no such model, or the label has no ASCII reading";
-    Generated "lm_generated_mean" "nats per character" -28.5 0.0 "mean log-likelihood of the label under the model of generated names" "no such model, or the label has no ASCII reading";
-    GeneratedMargin "lm_generated_margin" "nats per character" -28.5 28.5 "mean under the model of generated names minus mean under the model of benign names" "one of the models is absent, or the label has no ASCII reading";
-    Phishing "lm_phishing_mean" "nats per character" -28.5 0.0 "mean log-likelihood of the label under the model of phishing names" "no such model, or the label has no ASCII reading";
-    PhishingMargin "lm_phishing_margin" "nats per character" -28.5 28.5 "mean under the model of phishing names minus mean under the model of benign names" "one of the models is absent, or the label has no ASCII reading";
-    SubBenign "lm_sub_benign_mean" "nats per character" -28.5 0.0 "mean log-likelihood of the subdomain's labels under the model of benign names" "no such model, or no subdomain";
-    SubBenignWorst "lm_sub_benign_worst_label" "nats per character" -28.5 0.0 "mean of that label of the subdomain for which it is least" "no such model, or no subdomain";
-    SubGenerated "lm_sub_generated_margin" "nats per character" -28.5 28.5 "subdomain: mean under the model of generated names minus mean under that of benign names" "one of the models is absent, or no subdomain";
-    SubPhishing "lm_sub_phishing_margin" "nats per character" -28.5 28.5 "subdomain: mean under the model of phishing names minus mean under that of benign names" "one of the models is absent, or no subdomain";
+    Benign "lm_benign_mean" "nats per character" -28.5 0.0
+        "mean log-likelihood of the label under the model of benign names" NO_MODEL;
+    BenignMin "lm_benign_min" "nats" -28.5 0.0 "least log-likelihood of one character of the label" NO_MODEL;
+    BenignWorst "lm_benign_worst_window" "nats per character" -28.5 0.0
+        "least mean over five characters in a row" NO_MODEL;
+    BenignStart "lm_benign_start" "nats per character" -28.5 0.0
+        "mean over the first three characters" NO_MODEL;
+    BenignSpread "lm_benign_spread" "nats per character" 0.0 28.5
+        "standard deviation over the characters" NO_MODEL;
+    BenignRare "lm_benign_rare_share" "ratio" 0.0 1.0 "characters with a log-likelihood under -5" NO_MODEL;
+    Generated "lm_generated_mean" "nats per character" -28.5 0.0
+        "mean log-likelihood of the label under the model of generated names" NO_MODEL;
+    GeneratedMargin "lm_generated_margin" "nats per character" -28.5 28.5
+        "mean under the model of generated names minus mean under the model of benign names" NO_MODELS;
+    Phishing "lm_phishing_mean" "nats per character" -28.5 0.0
+        "mean log-likelihood of the label under the model of phishing names" NO_MODEL;
+    PhishingMargin "lm_phishing_margin" "nats per character" -28.5 28.5
+        "mean under the model of phishing names minus mean under the model of benign names" NO_MODELS;
+    SubBenign "lm_sub_benign_mean" "nats per character" -28.5 0.0
+        "mean log-likelihood of the subdomain's labels under the model of benign names" NO_MODEL_OR_SUB;
+    SubBenignWorst "lm_sub_benign_worst_label" "nats per character" -28.5 0.0
+        "mean of that label of the subdomain for which it is least" NO_MODEL_OR_SUB;
+    SubGenerated "lm_sub_generated_margin" "nats per character" -28.5 28.5
+        "subdomain: mean under the model of generated names minus mean under that of benign names"
+        NO_MODELS_OR_SUB;
+    SubPhishing "lm_sub_phishing_margin" "nats per character" -28.5 28.5
+        "subdomain: mean under the model of phishing names minus mean under that of benign names"
+        NO_MODELS_OR_SUB;
 }
 
 /// Longest text scored: a reading has at most 126 characters.

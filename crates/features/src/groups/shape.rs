@@ -13,14 +13,18 @@ features! { Shape for DOMAIN;
     Digits "label_digits" "count" 0.0 253.0 "digits in the label" "";
     DigitShare "label_digit_share" "ratio" 0.0 1.0 "digits among the characters of the label" "";
     Hyphens "label_hyphens" "count" 0.0 253.0 "hyphens in the label" "";
-    VowelShare "label_vowel_share" "ratio" 0.0 1.0 "vowels (aeiou) among the letters of the label; 0 without letters" "";
+    VowelShare "label_vowel_share" "ratio" 0.0 1.0
+        "vowels (aeiou) among the letters of the label; 0 without letters" "";
     HexShare "label_hex_share" "ratio" 0.0 1.0 "0-9 and a-f among the characters of the label" "";
-    HexLook "label_hex_look" "flag" 0.0 1.0 "the label has 8 or more characters, all hexadecimal, digits among them" "";
-    RareShare "label_rare_letter_share" "ratio" 0.0 1.0 "j, k, q, v, w, x, y, z among the letters of the label" "";
+    HexLook "label_hex_look" "flag" 0.0 1.0
+        "the label has 8 or more characters, all hexadecimal, digits among them" "";
+    RareShare "label_rare_letter_share" "ratio" 0.0 1.0
+        "j, k, q, v, w, x, y, z among the letters of the label" "";
     Unique "label_unique" "count" 1.0 40.0 "different characters of the label" "";
     UniqueShare "label_unique_share" "ratio" 0.0 1.0 "different characters of the label by its length" "";
     Entropy "label_entropy_bits" "bits" 0.0 6.0 "Shannon entropy of the label's characters" "";
-    EntropyShare "label_entropy_share" "ratio" 0.0 1.0 "entropy by its greatest value for the length; 1 for one character" "";
+    EntropyShare "label_entropy_share" "ratio" 0.0 1.0
+        "entropy by its greatest value for the length; 1 for one character" "";
     DigitRun "label_longest_digit_run" "characters" 0.0 253.0 "longest run of digits" "";
     ConsonantRun "label_longest_consonant_run" "characters" 0.0 253.0 "longest run of consonants" "";
     VowelRun "label_longest_vowel_run" "characters" 0.0 253.0 "longest run of vowels" "";
@@ -30,9 +34,12 @@ features! { Shape for DOMAIN;
     StartsDigit "label_starts_with_digit" "flag" 0.0 1.0 "the label starts with a digit" "";
     EndsDigit "label_ends_with_digit" "flag" 0.0 1.0 "the label ends with a digit" "";
     Switches "label_letter_digit_switches" "count" 0.0 252.0 "places where a letter and a digit meet" "";
-    Alternation "label_vowel_consonant_switch_share" "ratio" 0.0 1.0 "neighbouring letters of which just one is a vowel" "";
-    ConsonantPairs "label_consonant_pair_share" "ratio" 0.0 1.0 "neighbouring letters that are both consonants" "";
-    RepeatedPairs "label_repeated_pair_share" "ratio" 0.0 1.0 "pairs of characters that occurred in the label before" "";
+    Alternation "label_vowel_consonant_switch_share" "ratio" 0.0 1.0
+        "neighbouring letters of which just one is a vowel" "";
+    ConsonantPairs "label_consonant_pair_share" "ratio" 0.0 1.0
+        "neighbouring letters that are both consonants" "";
+    RepeatedPairs "label_repeated_pair_share" "ratio" 0.0 1.0
+        "pairs of characters that occurred in the label before" "";
     LongestPart "label_longest_part" "characters" 0.0 253.0 "longest part between hyphens" "";
     ShortestPart "label_shortest_part" "characters" 0.0 253.0 "shortest part between hyphens" "";
     Year "label_year" "flag" 0.0 1.0 "a run of four digits from 1900 to 2039" "";

@@ -1,5 +1,5 @@
-//! What stands before the registrable domain: how much, how random, and whether it looks like the name of a line or
-//! a machine (`host-1-2-3-4.pool.example.net`).
+//! What stands before the registrable domain: how much, how random, and whether it looks like the name of a
+//! line or a machine (`host-1-2-3-4.pool.example.net`).
 //!
 //! Every feature but the lengths is missing without a subdomain: "none" is not "none of it digits".
 
@@ -12,18 +12,26 @@ features! { Sub for DOMAIN;
     Length "sub_length" "characters" 0.0 250.0 "length of the subdomain without a leading www." "";
     Labels "sub_labels" "count" 0.0 125.0 "labels of the subdomain" "";
     LongestLabel "sub_longest_label" "characters" 0.0 63.0 "longest label of the subdomain" "";
-    DigitShare "sub_digit_share" "ratio" 0.0 1.0 "digits among its characters, dots not counted" "no subdomain";
+    DigitShare "sub_digit_share" "ratio" 0.0 1.0
+        "digits among its characters, dots not counted" "no subdomain";
     Hyphens "sub_hyphens" "count" 0.0 250.0 "hyphens" "no subdomain";
     VowelShare "sub_vowel_share" "ratio" 0.0 1.0 "vowels among its letters; 0 without letters" "no subdomain";
-    HexShare "sub_hex_share" "ratio" 0.0 1.0 "0-9 and a-f among its characters, dots not counted" "no subdomain";
-    Entropy "sub_entropy_bits" "bits" 0.0 6.0 "Shannon entropy of the characters of its longest label" "no subdomain";
+    HexShare "sub_hex_share" "ratio" 0.0 1.0
+        "0-9 and a-f among its characters, dots not counted" "no subdomain";
+    Entropy "sub_entropy_bits" "bits" 0.0 6.0
+        "Shannon entropy of the characters of its longest label" "no subdomain";
     DigitGroups "sub_digit_groups" "count" 0.0 125.0 "runs of digits" "no subdomain";
     DigitRun "sub_longest_digit_run" "characters" 0.0 63.0 "longest run of digits" "no subdomain";
     ConsonantRun "sub_longest_consonant_run" "characters" 0.0 63.0 "longest run of consonants" "no subdomain";
-    Octets "sub_octets" "count" 0.0 125.0 "most numbers from 0 to 255 in a row, one separator between them" "no subdomain";
-    EmbeddedIp "sub_embedded_ipv4" "flag" 0.0 1.0 "four or more such numbers in a row, or an IPv4 address as eight or twelve digits" "no subdomain";
-    HostWords "sub_network_words" "count" 0.0 125.0 "words of machines and lines (pool, dhcp, static, dsl, host, ...)" "no subdomain";
-    SuffixToken "sub_suffix_token" "count" 0.0 125.0 "labels and parts that are a well-known suffix (com, net, org, ...): a name within the name" "no subdomain";
+    Octets "sub_octets" "count" 0.0 125.0
+        "most numbers from 0 to 255 in a row, one separator between them" "no subdomain";
+    EmbeddedIp "sub_embedded_ipv4" "flag" 0.0 1.0
+        "four or more such numbers in a row, or an IPv4 address as eight or twelve digits" "no subdomain";
+    HostWords "sub_network_words" "count" 0.0 125.0
+        "words of machines and lines (pool, dhcp, static, dsl, host, ...)" "no subdomain";
+    SuffixToken "sub_suffix_token" "count" 0.0 125.0
+        "labels and parts that are a well-known suffix (com, net, org, ...): a name within the name"
+        "no subdomain";
 }
 
 /// Computes the group.
@@ -80,8 +88,8 @@ fn octets_in_a_row(text: &[u8]) -> usize {
     best
 }
 
-/// Whether a token is an IPv4 address written in one piece: eight hexadecimal digits with a decimal one among them and
-/// not only decimal ones, or twelve decimal digits that are four octets.
+/// Whether a token is an IPv4 address written in one piece: eight hexadecimal digits with a decimal one among
+/// them and not only decimal ones, or twelve decimal digits that are four octets.
 fn packed_ipv4(token: &str) -> bool {
     let bytes = token.as_bytes();
     let decimal = bytes.iter().filter(|b| b.is_ascii_digit()).count();

@@ -1,8 +1,8 @@
 //! How well the registrable label and the subdomain divide into words.
 //!
-//! Each part between hyphens is divided so that its cost is least (Viterbi): a word costs -ln of its frequency, a digit
-//! and a letter that is in no word cost a constant. Letters of words of three or more characters count as covered:
-//! among the words of many languages there is almost every pair of letters.
+//! Each part between hyphens is divided so that its cost is least (Viterbi): a word costs -ln of its
+//! frequency, a digit and a letter that is in no word cost a constant. Letters of words of three or more
+//! characters count as covered: among the words of many languages there is almost every pair of letters.
 
 use fst::Map;
 
@@ -11,25 +11,38 @@ use crate::lexicon::NATS_PER_WORD_STEP;
 use crate::name::Name;
 use crate::trie::prefixes;
 
+const NO_LIST: &str = "no word list, or the label has no ASCII reading";
+const NO_WORD: &str = "no word list, or no such word";
+const NO_LIST_OR_SUB: &str = "no word list, or no subdomain";
+
 features! { Words for DOMAIN;
-    Coverage "word_coverage" "ratio" 0.0 1.0 "characters of the label that lie in words of three or more" "no word list, or the label has no ASCII reading";
-    Coverage4 "word_coverage_4" "ratio" 0.0 1.0 "characters of the label that lie in words of four or more" "no word list, or the label has no ASCII reading";
-    Count "word_count" "count" 0.0 63.0 "words of three or more characters" "no word list, or the label has no ASCII reading";
-    MeanLength "word_mean_length" "characters" 0.0 24.0 "mean length of those words; 0 without any" "no word list, or the label has no ASCII reading";
-    Longest "word_longest" "characters" 0.0 24.0 "length of the longest word" "no word list, or the label has no ASCII reading";
-    LongestShare "word_longest_share" "ratio" 0.0 1.0 "longest word by the length of the label" "no word list, or the label has no ASCII reading";
-    Short "word_short" "count" 0.0 126.0 "words of one or two characters" "no word list, or the label has no ASCII reading";
-    Unknown "word_unknown" "count" 0.0 126.0 "letters in no word" "no word list, or the label has no ASCII reading";
-    Pieces "word_pieces" "count" 0.0 126.0 "pieces that the label was divided into, digits not counted" "no word list, or the label has no ASCII reading";
-    Cost "word_cost" "nats per character" 0.0 21.0 "cost of the division by the length of the label" "no word list, or the label has no ASCII reading";
-    Rarest "word_rarest" "log10" 0.0 9.0 "frequency per billion of the rarest word of three or more characters" "no word list, or no such word";
-    MeanFrequency "word_mean_frequency" "log10" 0.0 9.0 "mean frequency per billion of words of three or more characters" "no word list, or no such word";
-    SubCoverage "sub_word_coverage" "ratio" 0.0 1.0 "characters of the subdomain's labels that lie in words of three or more" "no word list, or no subdomain";
-    SubCount "sub_word_count" "count" 0.0 84.0 "words of three or more characters in the subdomain" "no word list, or no subdomain";
-    SubCost "sub_word_cost" "nats per character" 0.0 21.0 "cost of the division of the subdomain by its characters" "no word list, or no subdomain";
+    Coverage "word_coverage" "ratio" 0.0 1.0
+        "characters of the label that lie in words of three or more" NO_LIST;
+    Coverage4 "word_coverage_4" "ratio" 0.0 1.0
+        "characters of the label that lie in words of four or more" NO_LIST;
+    Count "word_count" "count" 0.0 63.0 "words of three or more characters" NO_LIST;
+    MeanLength "word_mean_length" "characters" 0.0 24.0 "mean length of those words; 0 without any" NO_LIST;
+    Longest "word_longest" "characters" 0.0 24.0 "length of the longest word" NO_LIST;
+    LongestShare "word_longest_share" "ratio" 0.0 1.0 "longest word by the length of the label" NO_LIST;
+    Short "word_short" "count" 0.0 126.0 "words of one or two characters" NO_LIST;
+    Unknown "word_unknown" "count" 0.0 126.0 "letters in no word" NO_LIST;
+    Pieces "word_pieces" "count" 0.0 126.0
+        "pieces that the label was divided into, digits not counted" NO_LIST;
+    Cost "word_cost" "nats per character" 0.0 21.0 "cost of the division by the length of the label" NO_LIST;
+    Rarest "word_rarest" "log10" 0.0 9.0
+        "frequency per billion of the rarest word of three or more characters" NO_WORD;
+    MeanFrequency "word_mean_frequency" "log10" 0.0 9.0
+        "mean frequency per billion of words of three or more characters" NO_WORD;
+    SubCoverage "sub_word_coverage" "ratio" 0.0 1.0
+        "characters of the subdomain's labels that lie in words of three or more" NO_LIST_OR_SUB;
+    SubCount "sub_word_count" "count" 0.0 84.0
+        "words of three or more characters in the subdomain" NO_LIST_OR_SUB;
+    SubCost "sub_word_cost" "nats per character" 0.0 21.0
+        "cost of the division of the subdomain by its characters" NO_LIST_OR_SUB;
 }
 
-/// Longest part that is divided; the rest of a longer one is not read. Labels have 63 characters, readings 126.
+/// Longest part that is divided; the rest of a longer one is not read. Labels have 63 characters, readings
+/// 126.
 const MAX_PART: usize = 126;
 /// What a letter costs that is in no word: a little more than a letter of the rarest words of three.
 const UNKNOWN_NATS: f32 = 8.0;

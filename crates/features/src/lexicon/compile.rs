@@ -1,6 +1,7 @@
 //! Compiles the tables that training writes to one lexicon.
 //!
-//! A table is text in UTF-8, one entry a line, fields separated by one tab, no header; empty lines are skipped.
+//! A table is text in UTF-8, one entry a line, fields separated by one tab, no header; empty lines are
+//! skipped.
 //!
 //! | file | fields |
 //! |---|---|
@@ -9,7 +10,8 @@
 //! | `rates.{tld,asn,country}.tsv` | key (`*`: every other key), smoothed rate in [0, 1], support |
 //! | `asn_hosting.tsv` | number of the autonomous system, share in [0, 1] |
 //!
-//! A file that is not given leaves its section out. A repeated key is an error: which one counts is not ours to say.
+//! A file that is not given leaves its section out. A repeated key is an error: which one counts is not ours
+//! to say.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +23,8 @@ const MAX_TABLE_BYTES: usize = 256 << 20;
 /// Longest word kept.
 const MAX_WORD: usize = 24;
 
-/// Compiles a lexicon. `table` gives the content of a file by its name, or `None` where there is no such file.
+/// Compiles a lexicon. `table` gives the content of a file by its name, or `None` where there is no such
+/// file.
 pub fn compile<E>(mut table: impl FnMut(&str) -> Result<Option<String>, E>) -> Result<Vec<u8>, E>
 where
     E: From<LexiconError>,

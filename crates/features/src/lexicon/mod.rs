@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `words` | word -> frequency, a finite-state map |
 //! | `ngram.benign`, `ngram.generated`, `ngram.phishing` | character language models (see `ngram.rs`) |
-//! | `rates.tld`, `rates.asn`, `rates.country` | key -> smoothed share of malicious names and how many were seen |
+//! | `rates.tld`, `rates.asn`, `rates.country` | key -> smoothed share of malicious ones, and how many there were |
 //! | `hosting.asn` | number of an autonomous system -> share of its addresses that are hosting |
 //!
 //! A lexicon is searched where it lies: opening one checks its digest and builds nothing.
@@ -24,7 +24,8 @@ use tribunal_core::container::{Container, ContainerError};
 pub use compile::compile;
 pub(crate) use ngram::NgramModel;
 
-/// The file's format; its size is held down since it is linked into a function whose whole archive has a limit.
+/// The file's format; its size is held down since it is linked into a function whose whole archive has a
+/// limit.
 pub(crate) const FORMAT: Container = Container { magic: *b"TRIBLEX\0", version: 1, max_bytes: 4 << 20 };
 
 static EMBEDDED: &[u8] = include_bytes!("../../data/lexicon.bin");
@@ -182,7 +183,8 @@ impl<'a> RateTable<'a> {
         Self { map, prior }
     }
 
-    /// Rate and support of `key`; of a key that is not known the prior with support zero, if there is a prior.
+    /// Rate and support of `key`; of a key that is not known the prior with support zero, if there is a
+    /// prior.
     pub(crate) fn get(&self, key: &[u8]) -> Option<(f32, f32)> {
         match self.map.get(key) {
             Some(value) => Some(unpack_rate(value)),

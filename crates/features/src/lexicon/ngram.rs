@@ -1,9 +1,9 @@
 //! Character language models of labels: order four, smoothed, quantised, read in place.
 //!
-//! A model says how likely a character is after the three before it. Probabilities are interpolated after Witten and
-//! Bell (1991): `P(c|h) = (n(hc) + t(h) P(c|h')) / (n(h) + t(h))`, where `h'` is `h` without its first character,
-//! `n` counts, and `t(h)` is how many different characters follow `h`. The shortest history backs off to the uniform
-//! distribution, so no probability is zero.
+//! A model says how likely a character is after the three before it. Probabilities are interpolated after
+//! Witten and Bell (1991): `P(c|h) = (n(hc) + t(h) P(c|h')) / (n(h) + t(h))`, where `h'` is `h` without its
+//! first character, `n` counts, and `t(h)` is how many different characters follow `h`. The shortest history
+//! backs off to the uniform distribution, so no probability is zero.
 //!
 //! ```text
 //! u32           slots, a power of two
@@ -12,7 +12,7 @@
 //! 39³ bytes     -ln of the weight that P(c|bc) gets after the history abc, where the gram abcd is not kept
 //! slots × u32   open-addressed: gram (four symbols of six bits) << 8 | -ln P(d|abc); free = 0xffff_ffff
 //! ```
-//! A quantised value is `-ln P` in steps of 1/18 nat, so it ends at 14.2 nats; the error is at most 0.028 nats.
+//! A quantised value is `-ln P` in steps of 1/18 nat: it ends at 14.2 nats, with an error of at most 0.028.
 
 use std::collections::BTreeMap;
 
@@ -88,8 +88,8 @@ impl<'a> NgramModel<'a> {
         if section.len() < HEADER { 0 } else { read_u32(section, 4) }
     }
 
-    /// Natural logarithm of the probability of every character of `label`, and of its end, into `out`; returns how
-    /// many were written: one more than the label has bytes, or as many as fit.
+    /// Natural logarithm of the probability of every character of `label`, and of its end, into `out`;
+    /// returns how many were written: one more than the label has bytes, or as many as fit.
     pub(crate) fn score(&self, label: &[u8], out: &mut [f32]) -> usize {
         let mut history = [START; 3];
         let mut written = 0;

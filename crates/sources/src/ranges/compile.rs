@@ -6,9 +6,9 @@
 //! | country | first address, last address, ISO 3166-1 alpha-2 | no |
 //! | hosting | `type,provider,cidr` | yes |
 //!
-//! IPv4 and IPv6 may come in one file or in two. Network and country tables are sorted by first address, each family on
-//! its own. What is not of this form is an error that names file, line and value: a table that is broken in one place
-//! is not to be trusted in the others.
+//! IPv4 and IPv6 may come in one file or in two. Network and country tables are sorted by first address, each
+//! family on its own. What is not of this form is an error that names file, line and value: a table that is
+//! broken in one place is not to be trusted in the others.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -142,11 +142,8 @@ fn add(
     }
     if table == Table::Hosting {
         let (v6, row) = cidr(&record[2])?;
-        if v6 {
-            rows.v6.push(row)
-        } else {
-            rows.v4.push(row)
-        }
+        let family = if v6 { &mut rows.v6 } else { &mut rows.v4 };
+        family.push(row);
         return Ok(());
     }
     let value = match table {

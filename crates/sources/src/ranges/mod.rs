@@ -4,15 +4,15 @@
 //!
 //! | section | holds |
 //! |---|---|
-//! | `asn.v4`, `asn.v6`, `asn.v6.fine` | pieces of the address space -> number of the system; 0: not announced |
+//! | `asn.v4`, `asn.v6`, `asn.v6.fine` | pieces of the space -> number of the system; 0: not announced |
 //! | `country.v4`, `country.v6`, `country.v6.fine` | pieces -> the two letters of the country; 0: none |
-//! | `hosting.v4`, `hosting.v6`, `hosting.v6.fine` | pieces -> 1: hosting, 0: not; absent without such a list |
+//! | `hosting.v4`, `hosting.v6`, `hosting.v6.fine` | pieces -> 1: hosting, 0: not; absent without a list |
 //! | `names` | number of entries; numbers, sorted; ends of the names in the text; the text in UTF-8 |
 //! | `about` | JSON: what it was compiled from |
 //!
-//! A table of pieces covers the whole space: a piece begins at its key and ends before the next. Most IPv6 ranges end
-//! at a /64, so their keys are the upper 64 bits; a /64 that is divided further has the greatest value, which says to
-//! look in the table with `.fine`, whose keys are whole addresses. That halves the file.
+//! A table of pieces covers the whole space: a piece begins at its key and ends before the next. Most IPv6
+//! ranges end at a /64, so their keys are the upper 64 bits; a /64 that is divided further has the greatest
+//! value, which says to look in the table with `.fine`, whose keys are whole addresses. That halves the file.
 
 mod compile;
 mod pieces;

@@ -1,4 +1,5 @@
-//! A table of pieces of an address space, each with a value: sorted keys, searched by bisection where they lie.
+//! A table of pieces of an address space, each with a value: sorted keys, searched by bisection where they
+//! lie.
 //!
 //! ```text
 //! 0  u32            number of pieces, at least one
@@ -97,15 +98,18 @@ impl Pieces {
     }
 }
 
-/// Splits pieces of the IPv6 space into those with the upper 64 bits as key, and those inside of a /64 that is divided.
+/// Splits pieces of the IPv6 space into those with the upper 64 bits as key, and those inside of a /64 that
+/// is divided.
 pub(super) fn split_v6(pieces: &[(u128, u32)], divided: u32) -> [Vec<(u128, u32)>; 2] {
-    let (mut coarse, mut fine): (Vec<(u128, u32)>, Vec<(u128, u32)>) = (Vec::new(), vec![(0, 0)]);
+    let mut coarse: Vec<(u128, u32)> = Vec::new();
+    let mut fine = vec![(0, 0)];
     let mut block = None;
     let mut before = 0;
     for (start, value) in pieces.iter().copied() {
         let upper = start >> 64;
         let aligned = start & u128::from(u64::MAX) == 0;
-        // A block that was opened before has put a continuation at the block after it: it gives way to what starts here.
+        // A block that was opened before has put a continuation at the block after it: it gives way to what
+        // starts here.
         if coarse.last().is_some_and(|(key, _)| *key == upper || (!aligned && *key == upper + 1)) {
             coarse.pop();
         }

@@ -1,7 +1,7 @@
 //! Ranges that lie within each other, to pieces that do not.
 //!
-//! Registries hand out parts of what they handed out before, so published tables nest. Of the ranges that hold an
-//! address the narrowest counts, and of equally narrow ones the later line.
+//! Registries hand out parts of what they handed out before, so published tables nest. Of the ranges that
+//! hold an address the narrowest counts, and of equally narrow ones the later line.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -14,8 +14,8 @@ pub(super) struct Row {
     pub(super) value: u32,
 }
 
-/// Divides the space into pieces. `rows` are sorted by `first`. With `merge`, neighbours of one value are one piece.
-/// Returns the pieces and how many rows overlap one before.
+/// Divides the space into pieces. `rows` are sorted by `first`. With `merge`, neighbours of one value are one
+/// piece. Returns the pieces and how many rows overlap one before.
 pub(super) fn resolve(rows: &[Row], merge: bool) -> (Vec<(u128, u32)>, u64) {
     let mut sweep = Sweep { rows, pieces: vec![(0, None)], active: BTreeSet::new(), ends: BinaryHeap::new() };
     let mut overlapping = 0;
