@@ -1,5 +1,6 @@
 //! `dataset`: compiles published tables of address ranges to one file, and shows what such a file holds.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -95,19 +96,19 @@ fn print(ranges: &IpRanges, json: bool) -> anyhow::Result<Outcome> {
         rows.add_row([comfy_table::Cell::new(name), number(thousands(*entries))]);
     }
     write_table(&mut out, &rows)?;
-    let mut rows = table(screen, &["compiled from", "rows", "overlapping", "digest"]);
-    for origin in &summary.origins {
+    let mut rows = table(screen, &["compiled from", "rows", "digest"]);
+    for origin in &summary.about.origins {
         rows.add_row([
             comfy_table::Cell::new(escape(&origin.file)),
             number(thousands(usize::try_from(origin.rows)?)),
-            number(thousands(usize::try_from(origin.overlapping)?)),
             comfy_table::Cell::new(&origin.digest),
         ]);
     }
     write_table(&mut out, &rows)?;
-    std::io::Write::write_fmt(
-        &mut out,
-        format_args!("{} bytes, {}\n", thousands(summary.bytes), summary.digest),
-    )?;
+    for (fact, rows) in summary.about.overlapping.iter().filter(|(_, rows)| **rows > 0) {
+        let rows = thousands(usize::try_from(*rows)?);
+        writeln!(out, "{fact}: {rows} rows lie within or across others; the narrowest range counts")?;
+    }
+    writeln!(out, "{} bytes, {}", thousands(summary.bytes), summary.digest)?;
     Ok(Outcome::Done)
 }

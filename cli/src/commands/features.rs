@@ -83,8 +83,8 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
         return print_schema(&extractor, out, json, args.markdown);
     }
     let ranges = args.dataset.as_deref().map(open_ranges).transpose()?;
-    let records = open_records(&args)?;
     let format = args.format.unwrap_or(if json { OutputFormat::Jsonl } else { OutputFormat::Csv });
+    let records = open_records(args.entities, args.file.as_deref())?;
     let mut rows = Rows::new(open_output(args.output.as_deref())?, format, extractor.schema().names());
     let counts = extract_all(records, &extractor, ranges.as_ref(), &mut rows)?;
     rows.finish()?;
@@ -116,11 +116,11 @@ fn open_output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     })
 }
 
-fn open_records(args: &Args) -> anyhow::Result<Records> {
-    if !args.entities.is_empty() {
-        return Ok(Records::of_texts(&args.entities));
+fn open_records(entities: Vec<String>, file: Option<&Path>) -> anyhow::Result<Records> {
+    if !entities.is_empty() {
+        return Ok(Records::of_texts(entities));
     }
-    match args.file.as_deref() {
+    match file {
         Some(path) if path != Path::new("-") => {
             let file = File::open(path).with_context(|| format!("cannot open {}", shown(path)))?;
             Records::open(Box::new(file)).with_context(|| format!("cannot read {}", shown(path)))

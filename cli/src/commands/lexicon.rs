@@ -1,5 +1,6 @@
 //! `lexicon`: compiles what training fitted to one file, and shows what such a file holds.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -38,7 +39,13 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
     match args.command {
         Command::Compile { from, out } => {
             anyhow::ensure!(from.is_dir(), "{} is not a folder", shown(&from));
-            let bytes = lexicon::compile(|name| read_table(&from, name))?;
+            let mut tables = 0;
+            let bytes = lexicon::compile(|name| {
+                let table = read_table(&from, name);
+                tables += usize::from(matches!(table, Ok(Some(_))));
+                table
+            })?;
+            anyhow::ensure!(tables > 0, "{} has no table of a lexicon, as words.tsv is", shown(&from));
             std::fs::write(&out, &bytes).with_context(|| format!("cannot write {}", shown(&out)))?;
             print(&Lexicon::open(bytes)?, json)
         }
@@ -84,9 +91,6 @@ fn print(lexicon: &Lexicon, json: bool) -> anyhow::Result<Outcome> {
         ]);
     }
     write_table(&mut out, &rows)?;
-    std::io::Write::write_fmt(
-        &mut out,
-        format_args!("{} bytes, {}\n", thousands(lexicon.bytes()), lexicon.digest()),
-    )?;
+    writeln!(out, "{} bytes, {}", thousands(lexicon.bytes()), lexicon.digest())?;
     Ok(Outcome::Done)
 }

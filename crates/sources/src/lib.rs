@@ -7,4 +7,4 @@
 
 pub mod ranges;
 
-pub use ranges::{DatasetError, Input, IpRanges, Summary, Table, compile};
+pub use ranges::{About, DatasetError, Input, IpRanges, Origin, Summary, Table, compile};

@@ -34,8 +34,8 @@ pub(super) enum Records {
 
 impl Records {
     /// Of arguments.
-    pub(super) fn of_texts(texts: &[String]) -> Self {
-        Self::Texts(texts.to_vec().into_iter())
+    pub(super) fn of_texts(texts: Vec<String>) -> Self {
+        Self::Texts(texts.into_iter())
     }
 
     /// Of a file, whose format is told by its first line.

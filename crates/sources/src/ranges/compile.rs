@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 use super::pieces::{split_v6, write};
 use super::resolve::{Row, resolve};
-use super::{DatasetError, FORMAT, Origin};
+use super::{About, DatasetError, FORMAT, Origin};
 
 /// Most rows of a kind of table: six times what is published.
 const MAX_ROWS: usize = 4_000_000;
@@ -54,28 +54,26 @@ struct Rows {
 pub fn compile(inputs: &[Input<'_>]) -> Result<Vec<u8>, DatasetError> {
     let mut names: BTreeMap<u32, String> = BTreeMap::new();
     let mut sections = Vec::new();
-    let mut origins = Vec::new();
+    let mut about = About::default();
     for (table, tag, value_bytes) in
         [(Table::Network, "asn", 4), (Table::Country, "country", 2), (Table::Hosting, "hosting", 1)]
     {
         let mut rows = Rows::default();
-        let mut first_origin = None;
+        let mut given = false;
         for input in inputs.iter().filter(|input| input.table == table) {
             let read = read_table(input, &mut rows, &mut names)?;
-            first_origin.get_or_insert(origins.len());
+            given = true;
             let digest = tribunal_core::digest::sha256(input.content);
-            origins.push(Origin { file: input.file.to_owned(), digest, rows: read, overlapping: 0 });
+            about.origins.push(Origin { file: input.file.to_owned(), digest, rows: read });
         }
-        if table == Table::Hosting && first_origin.is_none() {
+        if table == Table::Hosting && !given {
             continue;
         }
         let overlapping = write_tables(&mut sections, tag, value_bytes, &mut rows, table);
-        if let Some(origin) = first_origin.and_then(|i| origins.get_mut(i)) {
-            origin.overlapping = overlapping;
-        }
+        about.overlapping.insert(tag.to_owned(), overlapping);
     }
     sections.push(("names".to_owned(), write_names(&names)));
-    sections.push(("about".to_owned(), serde_json::to_vec(&origins).unwrap_or_default()));
+    sections.push(("about".to_owned(), serde_json::to_vec(&about).unwrap_or_default()));
     Ok(FORMAT.write(&sections)?)
 }
 

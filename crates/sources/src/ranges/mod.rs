@@ -19,6 +19,7 @@ mod pieces;
 mod resolve;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -82,8 +83,15 @@ pub struct Origin {
     pub digest: String,
     /// Of the file.
     pub rows: u64,
-    /// Rows that lie within or across others; the narrowest range counts.
-    pub overlapping: u64,
+}
+
+/// What a data set was compiled from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// The tables, in the order given.
+    pub origins: Vec<Origin>,
+    /// By fact, how many rows lie within or across others: the narrowest range counts.
+    pub overlapping: BTreeMap<String, u64>,
 }
 
 /// What a data set holds, for a person.
@@ -96,7 +104,8 @@ pub struct Summary {
     /// Every table's tag and number of pieces, and the number of names.
     pub sections: Vec<(String, usize)>,
     /// What it was compiled from.
-    pub origins: Vec<Origin>,
+    #[serde(flatten)]
+    pub about: About,
 }
 
 /// A checked data set.
@@ -180,8 +189,8 @@ impl IpRanges {
         }
         sections.push(("names".to_owned(), self.names.count));
         // The digest has said that these bytes are those that were written.
-        let origins = serde_json::from_slice(&self.bytes[self.about.clone()]).unwrap_or_default();
-        Summary { digest: self.digest.clone(), bytes: self.bytes.len(), sections, origins }
+        let about = serde_json::from_slice(&self.bytes[self.about.clone()]).unwrap_or_default();
+        Summary { digest: self.digest.clone(), bytes: self.bytes.len(), sections, about }
     }
 }
 

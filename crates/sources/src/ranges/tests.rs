@@ -62,7 +62,7 @@ fn the_narrowest_range_counts() {
     assert_eq!(country("1.0.0.255"), "FR");
     assert_eq!(country("1.0.1.0"), "NL");
     assert_eq!(country("1.0.2.1"), "DE");
-    assert_eq!(ranges.summary().origins[0].overlapping, 3);
+    assert_eq!(ranges.summary().about.overlapping["country"], 3);
 }
 
 #[test]
