@@ -16,6 +16,9 @@ const MIN_INSIDE: usize = 5;
 /// Longest text that is compared with brands: longer ones are no misspelling of any.
 const MAX_TOKEN: usize = 24;
 
+/// A power of two, twenty times the number of keys.
+const SEEN_BITS: usize = 1 << 16;
+
 /// The brands.
 pub(crate) struct Brands {
     names: Vec<&'static str>,
@@ -23,6 +26,8 @@ pub(crate) struct Brands {
     own: HashMap<&'static str, Vec<u16>>,
     any_country: HashSet<u16>,
     deletes: HashMap<u64, Vec<u16>>,
+    /// One bit per key of `deletes`, by its lowest bits: almost every text is near no brand, and is done here.
+    seen: Box<[u64; SEEN_BITS / 64]>,
 }
 
 /// What was found in a text.
@@ -58,7 +63,12 @@ impl Brands {
                 each_delete(name.as_bytes(), |hash| deletes.entry(hash).or_default().push(index));
             }
         }
-        Ok(Self { names, by_name: Map::from_iter(by_name)?, own, any_country, deletes })
+        let mut seen = Box::new([0; SEEN_BITS / 64]);
+        for hash in deletes.keys() {
+            let (word, bit) = seen_place(*hash);
+            seen[word] |= bit;
+        }
+        Ok(Self { names, by_name: Map::from_iter(by_name)?, own, any_country, deletes, seen })
     }
 
     /// Whether `registrable` (of `label` and `suffix`) is a domain of the brand itself.
@@ -100,7 +110,8 @@ impl Brands {
         }
         let mut found = None;
         each_delete(token, |hash| {
-            if found.is_none() {
+            let (word, bit) = seen_place(hash);
+            if found.is_none() && self.seen[word] & bit != 0 {
                 let brands = self.deletes.get(&hash).map_or(&[][..], Vec::as_slice);
                 found =
                     brands.iter().copied().find(|b| one_edit(token, self.names[usize::from(*b)].as_bytes()));
@@ -108,6 +119,11 @@ impl Brands {
         });
         found
     }
+}
+
+fn seen_place(hash: u64) -> (usize, u64) {
+    let place = (hash ^ hash >> 32) as usize % SEEN_BITS;
+    (place / 64, 1 << (place % 64))
 }
 
 /// Calls `each` with a hash of `text` and of `text` without each of its characters.

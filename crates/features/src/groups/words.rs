@@ -76,7 +76,8 @@ struct Reach {
 impl Division {
     fn add_part(&mut self, part: &[u8], words: &Map<&[u8]>) {
         let part = &part[..part.len().min(MAX_PART)];
-        let mut reached = [Reach { cost: f32::INFINITY, length: 1, steps: None }; MAX_PART + 1];
+        let mut places = [Reach { cost: f32::INFINITY, length: 1, steps: None }; MAX_PART + 1];
+        let reached = &mut places[..=part.len()];
         reached[0].cost = 0.0;
         for start in 0..part.len() {
             let before = reached[start].cost;
