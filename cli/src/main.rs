@@ -47,4 +47,22 @@ mod tests {
     fn the_arguments_are_consistent() {
         super::Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_documentation_has_every_command_and_exit_code() {
+        let page = include_str!("../../docs/cli.md");
+        for command in super::Cli::command().get_subcommands() {
+            assert!(
+                page.contains(&format!("`{}", command.get_name())),
+                "docs/cli.md lacks {}",
+                command.get_name()
+            );
+        }
+        let codes = super::exit::HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  "));
+        let documented: Vec<&str> = codes.map(|(code, _)| code).collect();
+        assert_eq!(documented, ["0", "1", "2", "3", "4", "5"]);
+        for code in documented {
+            assert!(page.contains(&format!("\n| {code} | ")), "docs/cli.md lacks exit code {code}");
+        }
+    }
 }

@@ -152,25 +152,62 @@ impl Queue {
         Ok(reasons)
     }
 
+    /// After how many deliveries SQS moves a message to the dead-letter queue; `None` when it never does.
+    pub(crate) async fn tries(&self) -> anyhow::Result<Option<u64>> {
+        let attributes = self.attributes(&[QueueAttributeName::RedrivePolicy]).await?;
+        Ok(attributes.get(&QueueAttributeName::RedrivePolicy).and_then(|policy| max_receive_count(policy)))
+    }
+
     /// How full the queue is.
     pub(crate) async fn depth(&self) -> anyhow::Result<Depth> {
-        let answer = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .attribute_names(QueueAttributeName::ApproximateNumberOfMessages)
-            .attribute_names(QueueAttributeName::ApproximateNumberOfMessagesNotVisible)
-            .send()
-            .await
-            .map_err(|e| self.reach.explain("cannot read the queue's attributes", e))?;
-        let attributes = answer.attributes.unwrap_or_default();
+        let attributes = self
+            .attributes(&[
+                QueueAttributeName::ApproximateNumberOfMessages,
+                QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+            ])
+            .await?;
         Ok(Depth {
             waiting: attribute(&attributes, &QueueAttributeName::ApproximateNumberOfMessages),
             in_flight: attribute(&attributes, &QueueAttributeName::ApproximateNumberOfMessagesNotVisible),
         })
     }
+
+    async fn attributes(
+        &self,
+        names: &[QueueAttributeName],
+    ) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+        let answer = self
+            .client
+            .get_queue_attributes()
+            .queue_url(&self.url)
+            .set_attribute_names(Some(names.to_vec()))
+            .send()
+            .await
+            .map_err(|e| self.reach.explain("cannot read the queue's attributes", e))?;
+        Ok(answer.attributes.unwrap_or_default())
+    }
 }
 
 fn attribute(attributes: &HashMap<QueueAttributeName, String>, name: &QueueAttributeName) -> u64 {
     attributes.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// A number, or a number as text: SQS gives what it was given.
+fn max_receive_count(policy: &str) -> Option<u64> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let count = policy.get("maxReceiveCount")?;
+    count.as_u64().or_else(|| count.as_str()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::max_receive_count;
+
+    #[test]
+    fn the_number_of_tries_is_read_in_either_form() {
+        assert_eq!(max_receive_count(r#"{"deadLetterTargetArn":"a","maxReceiveCount":3}"#), Some(3));
+        assert_eq!(max_receive_count(r#"{"maxReceiveCount":"5"}"#), Some(5));
+        assert_eq!(max_receive_count("{}"), None);
+        assert_eq!(max_receive_count("x"), None);
+    }
 }

@@ -129,7 +129,9 @@ async fn configure(globals: &Globals) -> SdkConfig {
         .operation_timeout(CALL_TIMEOUT)
         .build();
     let mut builder = tribunal_runtime::sdk::config().await.into_builder();
-    builder = builder.timeout_config(timeouts).retry_config(RetryConfig::standard().with_max_attempts(4));
+    builder = builder.timeout_config(timeouts).retry_config(
+        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(150)),
+    );
     if let Some(url) = &globals.endpoint_url {
         builder = builder.endpoint_url(url);
     }

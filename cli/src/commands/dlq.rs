@@ -73,7 +73,8 @@ async fn list(limit: usize, globals: &Globals) -> anyhow::Result<Outcome> {
     let stack = Stack::connect(globals).await?;
     let dlq = Queue::new(stack.sqs(), &stack.outputs.dlq_url, &stack.reach);
     let total = dlq.depth().await?;
-    let letters = peek(&dlq, limit).await?;
+    let tries = Queue::new(stack.sqs(), &stack.outputs.queue_url, &stack.reach).tries().await?;
+    let letters = peek(&dlq, limit, tries).await?;
     let mut out = io::stdout().lock();
     if globals.json {
         json_line(&mut out, &json!({"messages": letters, "waiting": total.waiting}))?;
@@ -117,7 +118,7 @@ fn summary(letters: &[Letter]) -> String {
 }
 
 /// Up to `limit` messages, each once; all of them are visible again afterwards.
-async fn peek(dlq: &Queue, limit: usize) -> anyhow::Result<Vec<Letter>> {
+async fn peek(dlq: &Queue, limit: usize, tries: Option<u64>) -> anyhow::Result<Vec<Letter>> {
     let mut letters = Vec::new();
     let mut seen = HashSet::new();
     let mut handles = Vec::new();
@@ -128,7 +129,7 @@ async fn peek(dlq: &Queue, limit: usize) -> anyhow::Result<Vec<Letter>> {
             empty = if received.is_empty() { empty + 1 } else { 0 };
             for message in received {
                 handles.extend(message.receipt_handle.clone());
-                let letter = Letter::from(message);
+                let letter = Letter::new(message, tries);
                 // A message that comes again was hidden for its whole time: the queue is larger than the look.
                 if !seen.insert(letter.id.clone()) {
                     return anyhow::Ok(());
@@ -225,17 +226,19 @@ impl Mover<'_> {
         kept: &mut Vec<String>,
         seen: &mut HashSet<String>,
     ) -> anyhow::Result<()> {
-        let mut empty = 0;
-        while empty < EMPTY_ANSWERS && moved.problems.is_empty() {
+        let (mut empty, mut again) = (0, false);
+        while !again && empty < EMPTY_ANSWERS && moved.problems.is_empty() {
             let received = self.dlq.receive(MOVE).await?;
             empty = if received.is_empty() { empty + 1 } else { 0 };
             let mut chosen = Vec::new();
             for message in received {
                 let handle = message.receipt_handle.clone().unwrap_or_default();
-                let letter = Letter::from(message);
+                let letter = Letter::new(message, None);
                 if !seen.insert(letter.id.clone()) {
+                    // Its time was up: the queue has been gone through once.
+                    again = true;
                     kept.push(handle);
-                    return Ok(());
+                    continue;
                 }
                 // What fails again while this runs is not moved again.
                 let new = letter.sent_at_ms.is_some_and(|sent| sent > self.started_ms);

@@ -63,6 +63,12 @@ fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
         let status = serde_json::to_value(status).ok().and_then(|s| s.as_str().map(str::to_owned));
         row("source", Cell::new(format!("{}: {}", escape(name), status.unwrap_or_default())));
     }
+    if let Some(by) = &score.source {
+        row("asked by", foreign(by));
+    }
+    if let Some(tlp) = &score.tlp {
+        row("TLP", foreign(tlp));
+    }
     row("asked for", foreign(&score.requested_at));
     row("scored", foreign(&score.scored_at));
     write_table(out, &rows)
@@ -133,6 +139,8 @@ mod tests {
     #[test]
     fn everything_stored_is_shown_and_nothing_moves_the_cursor() {
         let mut score = example("paypa1-login.com", Verdict::Malicious, Some(97.25));
+        score.source = Some("my\tfeed".to_owned());
+        score.tlp = Some("amber+strict".to_owned());
         score.original = "hxxp://paypa1-login[.]com/\u{1b}[2J".to_owned();
         score.evidence.push(Evidence {
             source: "ip-ranges".to_owned(),

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::io::{self, Write};
 
-use comfy_table::Cell;
+use comfy_table::{Cell, ColumnConstraint};
 use crossterm::style::{Color, Stylize as _, force_color_output};
 use tribunal_core::{Score, Verdict};
 
@@ -12,6 +12,8 @@ use crate::output::{Screen, counted, escape, foreign, number, table, thousands, 
 
 /// Characters of the bar.
 const BAR_CELLS: usize = 8;
+/// Longest name that a narrow terminal does not break.
+const MAX_UNBROKEN: usize = 48;
 /// A bar is drawn in eighths of a character.
 const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
@@ -40,7 +42,7 @@ pub(crate) fn write(
     if screen.terminal {
         header.push("");
     }
-    header.extend(["entity", "verdict", "agreement", "predictors", "main reason"]);
+    header.extend(["entity", "verdict", "agree", "models", "main reason"]);
     if with_time {
         header.push("asked for");
     }
@@ -59,6 +61,13 @@ pub(crate) fn write(
             row.push(Cell::new(score.requested_at.get(..19).unwrap_or(&score.requested_at)));
         }
         rows.add_row(row);
+    }
+    // A name that is broken over two lines cannot be copied; one of 253 characters must be.
+    let longest = scores.iter().map(|score| score.entity.len()).max().unwrap_or(0);
+    if longest <= MAX_UNBROKEN
+        && let Some(column) = rows.column_mut(usize::from(screen.terminal) + 1)
+    {
+        column.set_constraint(ColumnConstraint::ContentWidth);
     }
     write_table(out, &rows)
 }
@@ -91,7 +100,8 @@ pub(crate) fn write_line(out: &mut impl Write, screen: Screen, score: &Score) ->
     } else {
         head
     };
-    writeln!(out, "{head}  {}  {}", escape(&score.entity), escape(&main_reason(score)))
+    let line = format!("{head}  {}  {}", escape(&score.entity), escape(&main_reason(score)));
+    writeln!(out, "{}", line.trim_end())
 }
 
 /// Why, in a few words.

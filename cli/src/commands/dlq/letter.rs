@@ -44,8 +44,9 @@ fn shown_body<S: serde::Serializer>(body: &str, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(&cut(body, SHOWN_BODY_BYTES))
 }
 
-impl From<Message> for Letter {
-    fn from(message: Message) -> Self {
+impl Letter {
+    /// A message; `tries` is after how many deliveries SQS gives a message up, if that is known.
+    pub(super) fn new(message: Message, tries: Option<u64>) -> Self {
         let system = message.attributes.unwrap_or_default();
         let number = |name| system.get(&name).and_then(|text: &String| text.parse::<u64>().ok());
         let sent_at_ms = number(MessageSystemAttributeName::SentTimestamp);
@@ -58,8 +59,9 @@ impl From<Message> for Letter {
             .collect();
         let reason_code = attributes.remove("reason_code").unwrap_or_else(|| FAILED.to_owned());
         let reason = attributes.remove("reason").unwrap_or_else(|| {
-            // The count goes on when SQS moves a message, and a look adds one.
-            format!("failed {} times: the logs of the functions say why", receives.saturating_sub(1).max(1))
+            // Not the count of deliveries: every look at the message raises that.
+            let often = tries.map_or_else(|| "too often".to_owned(), |tries| format!("{tries} times"));
+            format!("failed {often}: the logs of the functions say why")
         });
         Self {
             id: message.message_id.unwrap_or_default(),
@@ -97,7 +99,7 @@ mod tests {
             .message_attributes("entity", text("10.0.0.0/8"))
             .message_attributes("message_id", text("m-0"))
             .build();
-        insta::assert_json_snapshot!(Letter::from(message), @r#"
+        insta::assert_json_snapshot!(Letter::new(message, Some(3)), @r#"
         {
           "id": "m-1",
           "reason_code": "cidr",
@@ -119,9 +121,11 @@ mod tests {
             .body("x".repeat(5_000))
             .attributes(MessageSystemAttributeName::ApproximateReceiveCount, "4")
             .build();
-        let letter = Letter::from(message);
+        let letter = Letter::new(message.clone(), Some(3));
         assert_eq!(letter.reason_code, FAILED);
         assert_eq!(letter.reason, "failed 3 times: the logs of the functions say why");
+        let unknown = Letter::new(message, None).reason;
+        assert_eq!(unknown, "failed too often: the logs of the functions say why");
         assert_eq!(letter.body.len(), 5_000);
         assert!(serde_json::to_string(&letter).unwrap().len() < 4_500);
     }
