@@ -5,8 +5,8 @@
 //! - CSV with a header that has a column `entity`; other columns are ignored,
 //! - JSON lines: a string, an array of strings, or an object with `entity` or `entities`.
 //!
-//! Reading is streaming: memory does not grow with the file. A line that cannot be read (not UTF-8, not JSON, over
-//! [`MAX_LINE_BYTES`]) becomes a [`Refused`] with its number; it never ends the whole.
+//! Reading is streaming: memory does not grow with the file. A line that cannot be read (not UTF-8, not JSON,
+//! over [`MAX_LINE_BYTES`]) becomes a [`Refused`] with its number; it never ends the whole.
 
 mod lines;
 mod refused;
@@ -47,7 +47,8 @@ pub(crate) struct InputArgs {
     /// Domain names and IP addresses, as pasted (defanged, URLs and e-mail addresses too).
     #[arg(value_name = "ENTITY")]
     pub(crate) entities: Vec<String>,
-    /// Read entities from a file; `-` is standard input (also when nothing is given and it is not a terminal).
+    /// Read entities from a file; `-` is standard input (also when nothing is given and it is not a
+    /// terminal).
     #[arg(long, short, value_name = "PATH", conflicts_with = "entities")]
     pub(crate) file: Option<PathBuf>,
     /// Format of the file.

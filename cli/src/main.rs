@@ -1,11 +1,11 @@
 //! `tribunal`: entities in, scores out, and a look at the deployment between them.
 //!
-//! `main` parses the arguments, runs one command of [`commands`] and turns what became of it into an exit code
-//! ([`exit`]). Results go to standard output, as a table or, with `--json`, as one JSON object per line;
+//! `main` parses the arguments, runs one command of [`commands`] and turns what became of it into an exit
+//! code ([`exit`]). Results go to standard output, as a table or, with `--json`, as one JSON object per line;
 //! progress, notes and errors go to standard error.
 //!
-//! `score --local`, `features`, `lexicon` and `dataset` run in this process and call nobody. Every other command
-//! finds the deployment by the name of its stack ([`aws::stack`]).
+//! `score --local`, `features`, `lexicon` and `dataset` run in this process and call nobody. Every other
+//! command finds the deployment by the name of its stack ([`aws::stack`]).
 
 mod aws;
 mod commands;

@@ -1,7 +1,8 @@
 //! Writing to standard output: tables, JSON lines, and text of others made harmless.
 //!
-//! Entities, messages on the dead-letter queue and error texts come from anywhere. Before they reach a terminal,
-//! [`escape`] shows control characters and those that reorder or hide text as `\u{..}`. JSON needs no such care.
+//! Entities, messages on the dead-letter queue and error texts come from anywhere. Before they reach a
+//! terminal, [`escape`] shows control characters and those that reorder or hide text as `\u{..}`. JSON needs
+//! no such care.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -90,8 +91,8 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 }
 
 fn is_unsafe(c: char) -> bool {
-    // Controls; zero-width and direction marks; line and paragraph separators; embeddings and isolates; invisible
-    // operators; byte order mark; interlinear annotation; tags.
+    // Controls; zero-width and direction marks; line and paragraph separators; embeddings and isolates;
+    // invisible operators; byte order mark; interlinear annotation; tags.
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -1,8 +1,8 @@
 //! Times as an analyst gives them: a span back from now, a day, or a moment.
 //!
-//! Accepted: `90s`, `15m`, `24h`, `7d`, `2w` (a whole number and one unit); `2026-11-24` (midnight UTC); RFC 3339
-//! (`2026-11-24T07:00:00Z`). Everything else is refused with what is accepted: a typing error must not become
-//! another window.
+//! Accepted: `90s`, `15m`, `24h`, `7d`, `2w` (a whole number and one unit); `2026-11-24` (midnight UTC); RFC
+//! 3339 (`2026-11-24T07:00:00Z`). Everything else is refused with what is accepted: a typing error must not
+//! become another window.
 
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl When {
             return parse_rfc3339(text).map(Self::At).map_err(|e| e.to_string());
         }
         Err(format!(
-            "not a time: {text:?} (give a span back from now such as 24h or 7d, a day such as 2026-11-24, or an \
-             RFC 3339 time such as 2026-11-24T07:00:00Z)"
+            "not a time: {text:?} (give a span back from now such as 24h or 7d, a day such as 2026-11-24, or \
+             an RFC 3339 time such as 2026-11-24T07:00:00Z)"
         ))
     }
 

@@ -156,8 +156,8 @@ fn a_closed_output_is_no_failure() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Larger than what a pipe holds would be needed to be sure of the error; closing at once makes it likely, and
-    // no order of events may end otherwise.
+    // Larger than what a pipe holds would be needed to be sure of the error; closing at once makes it likely,
+    // and no order of events may end otherwise.
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));

@@ -1,7 +1,7 @@
 //! What an error of an AWS call means, and what to do next.
 //!
-//! The SDK's errors say what happened on the wire. A person wants to know which of four things it is: the endpoint
-//! is down, the credentials are wrong, a permission is missing, or the thing is not there.
+//! The SDK's errors say what happened on the wire. A person wants to know which of four things it is: the
+//! endpoint is down, the credentials are wrong, a permission is missing, or the thing is not there.
 
 use std::error::Error;
 

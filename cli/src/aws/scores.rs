@@ -94,7 +94,8 @@ impl Scores {
         Ok((found, rest.map(|rest| rest.keys).unwrap_or_default()))
     }
 
-    /// At most `limit` scores of each partition of the index that `keep` accepts, greatest risk first in each.
+    /// At most `limit` scores of each partition of the index that `keep` accepts, greatest risk first in
+    /// each.
     pub(crate) async fn partitions(
         &self,
         partitions: Vec<String>,

@@ -57,7 +57,7 @@ impl Outputs {
         }
         let message = format!("stack {stack} has no output {}", missing.join(", "));
         Err(Failure::unreached(message)
-            .hint("it is not a Tribunal, an older one, or still being created: wait, or name another with --stack")
+            .hint("not a Tribunal, an older one, or still being created: wait, or name another with --stack")
             .into())
     }
 }

@@ -1,8 +1,9 @@
 //! `dlq`: what is on the dead-letter queue and why, and `dlq redrive`: back to the queue.
 //!
 //! Two kinds of message end there. Dispatch puts what it refuses there at once, with the reason as message
-//! attributes. SQS moves a message there that failed several times; that one has no reason, the functions' logs
-//! have. Looking at a message hides it for a moment and counts as a delivery; it is made visible again at once.
+//! attributes. SQS moves a message there that failed several times; that one has no reason, the functions'
+//! logs have. Looking at a message hides it for a moment and counts as a delivery; it is made visible again
+//! at once.
 
 mod letter;
 
@@ -37,7 +38,8 @@ pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     /// Most messages that are shown.
-    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1_000))]
     limit: u16,
 }
 
@@ -50,8 +52,8 @@ enum Action {
 /// Arguments of `dlq redrive`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A refused message is refused again unless what refused it has changed; `--only failed` moves those alone that failed
-for want of a function, a model or a table.")]
+A refused message is refused again unless what refused it has changed; `--only failed` moves those alone
+that failed for want of a function, a model or a table.")]
 struct Redrive {
     /// Move only messages with this reason code (`failed` for those that failed several times).
     #[arg(long, value_name = "CODE")]
@@ -130,7 +132,8 @@ async fn peek(dlq: &Queue, limit: usize, tries: Option<u64>) -> anyhow::Result<V
             for message in received {
                 handles.extend(message.receipt_handle.clone());
                 let letter = Letter::new(message, tries);
-                // A message that comes again was hidden for its whole time: the queue is larger than the look.
+                // A message that comes again was hidden for its whole time: the queue is larger than the
+                // look.
                 if !seen.insert(letter.id.clone()) {
                     return anyhow::Ok(());
                 }

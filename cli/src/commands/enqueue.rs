@@ -61,8 +61,8 @@ impl Tlp {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Files: one entity per line, CSV with a column `entity`, or JSON lines (a string, an array, or an object with
-`entity` or `entities`). Entities that are refused are named on standard error with line and reason; all others are
-sent, and the exit code is 3.
+`entity` or `entities`). Entities that are refused are named on standard error with line and reason; all
+others are sent, and the exit code is 3.
 
 Examples:
   tribunal enqueue 'evil[.]example-shop[.]com' 203.0.113.7
@@ -84,7 +84,8 @@ pub(crate) struct Args {
     #[arg(long)]
     wait: bool,
     /// How long to wait.
-    #[arg(long, requires = "wait", default_value = "5m", value_name = "SPAN", value_parser = crate::when::span)]
+    #[arg(long, requires = "wait", default_value = "5m", value_name = "SPAN")]
+    #[arg(value_parser = crate::when::span)]
     timeout: Duration,
 }
 

@@ -42,8 +42,8 @@ impl From<Listed> for Verdict {
 /// Arguments of `list`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each entity is listed once, with its newest score in the window; --all lists every score. Benign scores are not in
-the index (`tribunal get` finds them).
+Each entity is listed once, with its newest score in the window; --all lists every score. Benign scores are
+not in the index (`tribunal get` finds them).
 
 Exit code 4 when nothing matches.
 
@@ -58,7 +58,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "24h", value_name = "WHEN", value_parser = When::parse)]
     since: When,
     /// Most scores that are listed.
-    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// List every score, not the newest of each entity only.
     #[arg(long)]

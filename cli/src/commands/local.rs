@@ -1,5 +1,5 @@
-//! `score --local`: the steps of the functions in this process, on the models of a folder. No AWS, nothing to start,
-//! nothing is stored.
+//! `score --local`: the steps of the functions in this process, on the models of a folder. No AWS, nothing to
+//! start, nothing is stored.
 //!
 //! Entities are read, scored in batches on all processors, and taken in the order in which they were given.
 
@@ -134,11 +134,13 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         taken.cut();
         if self.globals.json {
-            let refused_count = report.refused_count;
-            return json_line(
-                out,
-                &json!({"scores": taken.scores, "refused": report.refused, "refused_count": refused_count, "failed": []}),
-            );
+            let document = json!({
+                "scores": taken.scores,
+                "refused": report.refused,
+                "refused_count": report.refused_count,
+                "failed": [],
+            });
+            return json_line(out, &document);
         }
         Ok(show::scores::write_top(out, self.globals.screen(), &taken.scores, &taken.summary)?)
     }

@@ -27,7 +27,8 @@ pub(crate) struct Args {
 /// Arguments of `publish`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Versions never change: a version that is in the bucket with other bytes is an error, publish it under a new one.
+Versions never change: a version that is in the bucket with other bytes is an error; publish it under a new
+one.
 Functions that run already pick up a new model when they start anew.
 
 Example:
@@ -164,8 +165,11 @@ pub(crate) async fn publish(args: PublishArgs, globals: Globals) -> anyhow::Resu
     let mut out = io::stdout().lock();
     if globals.json {
         let value = json!({
-            "location": target.location(), "written": done.written, "unchanged": done.unchanged,
-            "ignored": done.ignored, "dataset": pointer.map(|p| json!({"name": RANGES, "version": p.version})),
+            "location": target.location(),
+            "written": done.written,
+            "unchanged": done.unchanged,
+            "ignored": done.ignored,
+            "dataset": pointer.map(|p| json!({"name": RANGES, "version": p.version})),
         });
         json_line(&mut out, &value)?;
     } else {

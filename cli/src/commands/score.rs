@@ -29,8 +29,8 @@ const MAX_ENTITIES: usize = 10_000;
 /// Arguments of `score`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Entities that are refused are named on standard error with line and reason; all others are scored, and the exit code
-is 3.
+Entities that are refused are named on standard error with line and reason; all others are scored, and the
+exit code is 3.
 
 Examples:
   tribunal score 'paypa1-login[.]com' 203.0.113.7

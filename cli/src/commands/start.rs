@@ -20,8 +20,8 @@ const MAX_INPUT_BYTES: u64 = 256 * 1024;
 /// Arguments of `start`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Prints the ARN of each execution. Its outcome is in the log group of the state machine; the scores are read with
-`tribunal get` or `tribunal watch`.")]
+Prints the ARN of each execution. Its outcome is in the log group of the state machine; the scores are read
+with `tribunal get` or `tribunal watch`.")]
 pub(crate) struct Args {
     #[command(flatten)]
     input: InputArgs,

@@ -31,8 +31,8 @@ const LATE: Duration = Duration::from_secs(120);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 With entities: prints each score as it comes and ends when all have one (exit code 1 when the time is up).
-Without: prints new malicious and suspicious scores until interrupted (ctrl-C, exit code 0). Every look reads the
-day's index of these verdicts, so a short --interval costs read capacity.
+Without: prints new malicious and suspicious scores until interrupted (ctrl-C, exit code 0). Every look reads
+the day's index of these verdicts, so a short --interval costs read capacity.
 
 Examples:
   tribunal enqueue evil.example-shop.com && tribunal watch evil.example-shop.com
@@ -51,7 +51,8 @@ pub(crate) struct Args {
     #[arg(long, default_value = "10m", value_name = "SPAN", value_parser = span)]
     timeout: Duration,
     /// Time between two looks at new verdicts, 1s or more.
-    #[arg(long, default_value = "10s", value_name = "SPAN", value_parser = interval, conflicts_with = "entities")]
+    #[arg(long, default_value = "10s", value_name = "SPAN", conflicts_with = "entities")]
+    #[arg(value_parser = interval)]
     interval: Duration,
 }
 

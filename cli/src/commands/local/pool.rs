@@ -9,8 +9,8 @@ use anyhow::Context as _;
 /// Pieces given per worker ahead of what was taken: bounds the memory.
 const AHEAD: usize = 4;
 
-/// Gives every piece that `next` yields to one of `workers` threads, and hands what `work` makes of it to `take`, in
-/// order. Ends at the first error of `next` or `take`.
+/// Gives every piece that `next` yields to one of `workers` threads, and hands what `work` makes of it to
+/// `take`, in order. Ends at the first error of `next` or `take`.
 pub(super) fn in_order<T: Send, R: Send>(
     workers: usize,
     mut next: impl FnMut() -> anyhow::Result<Option<T>>,
