@@ -17,6 +17,15 @@ pub(crate) enum Color {
     Never,
 }
 
+fn endpoint(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    let host = rest.split('/').next().unwrap_or_default();
+    if host.is_empty() || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("give http:// or https:// and a host, as in http://127.0.0.1:4566".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// Flags that every command takes.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
@@ -28,7 +37,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true, env = "TRIBUNAL_STACK", default_value = "Tribunal", value_name = "NAME")]
     pub(crate) stack: String,
     /// Endpoint of every AWS service (a local AWS); AWS_ENDPOINT_URL does the same.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", value_parser = endpoint)]
     pub(crate) endpoint_url: Option<String>,
     /// When to colour the output.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]

@@ -59,6 +59,7 @@ fn help_documents_the_exit_codes_and_every_command_has_help() {
 fn wrong_usage_ends_with_2() {
     for arguments in [
         &["no-such-command"][..],
+        &["status", "--endpoint-url", "127.0.0.1:4566"],
         &["list", "--since", "yesterday"],
         &["list", "--verdict", "benign"],
         &["list", "--since", "9999w"],
@@ -88,6 +89,23 @@ fn an_endpoint_that_is_down_ends_with_5_and_says_what_to_do() {
         assert_eq!(code(&output), Some(5), "{arguments:?}: {text}");
         assert!(text.contains(NOWHERE) && text.contains("make demo"), "{text}");
     }
+}
+
+#[test]
+fn the_flag_wins_over_the_endpoint_of_the_environment() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let other = format!("http://{}", listener.local_addr().unwrap());
+    let output = Command::new(env!("CARGO_BIN_EXE_tribunal"))
+        .args(["status", "--endpoint-url", NOWHERE])
+        .env_clear()
+        .envs([("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")])
+        .env("AWS_ENDPOINT_URL", other)
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(5));
+    assert!(stderr(&output).contains(NOWHERE), "{}", stderr(&output));
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody called");
 }
 
 #[test]

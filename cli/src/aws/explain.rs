@@ -110,7 +110,8 @@ pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
-        let text = cause.to_string();
+        // Some causes are lists over several lines.
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         if texts.last().is_none_or(|last| !last.contains(&text)) {
             texts.push(text);
         }

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_cloudformation::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
 
@@ -128,14 +129,18 @@ async fn configure(globals: &Globals) -> SdkConfig {
         .connect_timeout(Duration::from_secs(5))
         .operation_timeout(CALL_TIMEOUT)
         .build();
-    let mut builder = tribunal_runtime::sdk::config().await.into_builder();
-    builder = builder.timeout_config(timeouts).retry_config(
-        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(150)),
-    );
+    let retries =
+        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(150));
+    let mut config = tribunal_runtime::sdk::config().await;
     if let Some(url) = &globals.endpoint_url {
-        builder = builder.endpoint_url(url);
+        // Loaded anew: only an endpoint that is given to the loader wins over those of the environment.
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).endpoint_url(url);
+        if let Some(http) = config.http_client() {
+            loader = loader.http_client(http);
+        }
+        config = loader.load().await;
     }
-    builder.build()
+    config.into_builder().timeout_config(timeouts).retry_config(retries).build()
 }
 
 fn region(config: &SdkConfig) -> anyhow::Result<String> {
@@ -156,7 +161,13 @@ async fn check_credentials(config: &SdkConfig, reach: &Reach) -> anyhow::Result<
         "sign in, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for a local AWS give \
          --endpoint-url too"
     };
-    Err(Failure::unreached(format!("no AWS credentials: {error}: {}", causes(&error))).hint(hint).into())
+    let message = match &error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "no AWS credentials in the environment, the profile, or a role of this machine".to_owned()
+        }
+        other => format!("cannot load the AWS credentials: {}", causes(other)),
+    };
+    Err(Failure::unreached(message).hint(hint).into())
 }
 
 fn no_such_stack(reach: &Reach) -> Failure {
