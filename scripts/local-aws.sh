@@ -28,7 +28,8 @@ start() {
     stop >/dev/null
     mkdir -p "$STATE"
     local port; port=$(free_port)
-    GATEWAY_PORT=$port BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 \
+    # ministack hands AWS_ENDPOINT_URL on to the functions: without it they would call AWS itself.
+    GATEWAY_PORT=$port BIND_HOST=127.0.0.1 IOT_MTLS_ENABLED=0 AWS_ENDPOINT_URL="http://127.0.0.1:$port" \
         setsid "$VENV/bin/ministack" >"$STATE/ministack.log" 2>&1 </dev/null &
     echo $! >"$STATE/pid"
     echo "http://127.0.0.1:$port" >"$STATE/endpoint"

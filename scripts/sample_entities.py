@@ -17,7 +17,7 @@ amazon.com apple.com microsoft.com netflix.com spotify.com dropbox.com slack.com
 bbc.co.uk theguardian.com nytimes.com lemonde.fr spiegel.de elpais.com repubblica.it asahi.com reuters.com nature.com
 cloudflare.com fastly.com akamai.com digitalocean.com ovhcloud.com heroku.com netlify.com vercel.com atlassian.com
 paypal.com visa.com mastercard.com hsbc.co.uk santander.com bnpparibas.com deutsche-bank.de stripe.com
-harvard.edu mit.edu ox.ac.uk ethz.ch u-tokyo.ac.jp who.int un.org europa.eu nasa.gov gov.uk service-public.fr
+harvard.edu mit.edu ox.ac.uk ethz.ch u-tokyo.ac.jp who.int un.org europa.eu nasa.gov service-public.fr
 mercadolibre.com.ar flipkart.com rakuten.co.jp zalando.de otto.de leboncoin.fr allegro.pl booking.com airbnb.com
 docs.python.org en.wikipedia.org mail.google.com cdn.jsdelivr.net fonts.googleapis.com static.cloudflareinsights.com
 api.github.com login.microsoftonline.com www.bbc.co.uk crates.io npmjs.com pypi.org kernel.org gnu.org w3.org ietf.org

@@ -144,7 +144,14 @@ class Stack:
 
 def start_ministack(log: Path) -> tuple[subprocess.Popen, str]:
     port = free_port()
-    environment = os.environ | {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0"}
+    endpoint = f"http://127.0.0.1:{port}"
+    # ministack hands AWS_ENDPOINT_URL on to the functions: without it they would call AWS itself.
+    environment = os.environ | {
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "IOT_MTLS_ENABLED": "0",
+        "AWS_ENDPOINT_URL": endpoint,
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             [Path(sys.executable).parent / "ministack"],
@@ -154,7 +161,6 @@ def start_ministack(log: Path) -> tuple[subprocess.Popen, str]:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    endpoint = f"http://127.0.0.1:{port}"
 
     def healthy():
         assert process.poll() is None, f"ministack ended: {log.read_text()[-2000:]}"
