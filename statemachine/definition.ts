@@ -25,8 +25,8 @@ export const BATCH_ENTITIES_MAX = 50;
 export const BATCH_BYTES_MAX = 60 * 1024;
 /** Features of one entity, beside the entity itself: 151 numbers with at most 9 digits, statuses and facts. */
 export const FEATURE_BYTES_PER_ENTITY = 1_536;
-/** One model's prediction for one entity at worst: a probability and eight contributions with long names. */
-export const PREDICTION_BYTES_PER_ENTITY = 768;
+/** One model's prediction for one entity at worst: a probability and five contributions with long names. */
+export const PREDICTION_BYTES_PER_ENTITY = 480;
 /** What there is once per batch: names of features, digests, names of fields. */
 export const BATCH_OVERHEAD_BYTES = 8 * 1024;
 /** An Express execution ends after five minutes, whatever its definition says. */

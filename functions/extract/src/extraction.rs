@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tribunal_core::message::{ExtractInput, FeatureBatch, Item, Row};
+use tribunal_core::message::{ExtractInput, FeatureBatch, Item, MAX_FEATURES_BYTES, Row};
 use tribunal_core::{Entity, ErrorName};
 use tribunal_features::{Extractor, Lexicon, LexiconError, WIDTH};
 
@@ -10,7 +10,7 @@ use crate::input::{self, InputError};
 use crate::ranges::{RANGES, Ranges};
 
 /// Most bytes of a batch's JSON: a state machine carries 256 KiB, and the predictions are added to it.
-pub const MAX_OUTPUT_BYTES: usize = 200 * 1024;
+pub const MAX_OUTPUT_BYTES: usize = MAX_FEATURES_BYTES;
 
 /// A batch that a state machine could not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use tribunal_core::message::{Contribution, FeatureBatch, MAX_BATCH_ENTITIES, Pre
 use tribunal_forest::Forest;
 
 /// Most contributions that are kept of a row.
-pub const MAX_CONTRIBUTIONS: usize = 8;
+pub const MAX_CONTRIBUTIONS: usize = 5;
 
 /// Why a batch has no prediction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
