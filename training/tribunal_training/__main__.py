@@ -85,7 +85,7 @@ class Run:
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         return digest.hexdigest()[:16]
 
-    def validate(self) -> tuple[dict, list[validate.Scored]]:
+    def measure(self) -> tuple[dict, list[validate.Scored]]:
         """Metrics, mean over the seeds, and the first seed's scores."""
         runs = [self.scored(config.SEED + i) for i in range(self.seeds)]
         metrics = mean_of([validate.report(r, WEIGHTS) for r in runs])
@@ -165,7 +165,7 @@ def main() -> None:
     run = Run(paths, arguments.seeds, arguments.version)
     compiled = run.lexicon()
     if arguments.step != "lexicon":
-        metrics, scored = run.validate()
+        metrics, scored = run.measure()
         if arguments.step == "publish":
             run.publish(compiled, metrics, scored)
 

@@ -17,6 +17,12 @@ CROSS_FIT = 4
 # nor measured against.
 NOISY_SOURCES = ("ut1/download",)
 
+# Features that no model reads. Unlisted addresses in training are drawn at random, malicious ones are real hosts:
+# where an address stands in its network tells the two apart here, and nothing anywhere else.
+UNUSED_FEATURES = (
+    "ip_last_octet", "ip_last_octet_low", "ip_last_octet_edge", "ip_distinct_octets", "network_place",
+)  # fmt: skip
+
 # Share of names without a subdomain that get one, as names in real traffic have.
 SUBDOMAIN_SHARE = {"benign": 0.30, "malicious": 0.10}
 

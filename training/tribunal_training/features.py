@@ -20,6 +20,10 @@ from . import config, lexicon
 from .data import cross_fit_folds
 
 
+# Exit code of `tribunal features` when some entities were refused; they have no row.
+REFUSED_SOME = 3
+
+
 @dataclass(frozen=True)
 class Schema:
     """Names of the features by kind, and the digest, of `tribunal features --schema --json` with a lexicon."""
@@ -44,7 +48,7 @@ class Tribunal:
     def run(self, *arguments: str | Path) -> str:
         """Runs a command; its standard output. A failure ends the run with the command's own message."""
         done = subprocess.run([self.binary, *map(str, arguments)], capture_output=True, text=True)
-        if done.returncode != 0:
+        if done.returncode not in (0, REFUSED_SOME):
             raise SystemExit(f"tribunal {' '.join(map(str, arguments))}: {done.stderr.strip()}")
         return done.stdout
 
@@ -55,9 +59,10 @@ class Tribunal:
 
     def schema(self, compiled: Path) -> Schema:
         """The schema that vectors of this lexicon have."""
-        schema = json.loads(self.run("features", "--schema", "--json", "--lexicon", compiled))
-        kinds = {kind: [f["name"] for f in schema["features"] if kind in f["kinds"]] for kind in ("domain", "ip")}
-        return Schema(schema["digest"], kinds)
+        told = json.loads(self.run("features", "--schema", "--json", "--lexicon", compiled))
+        features = [f for f in told["schema"]["features"] if f["name"] not in config.UNUSED_FEATURES]
+        names = {kind: [f["name"] for f in features if kind in f["kinds"]] for kind in ("domain", "ip")}
+        return Schema(told["digest"], names)
 
     def features(self, rows: pd.DataFrame, compiled: Path, label: str) -> pd.DataFrame:
         """One row of features per row that is not refused, indexed by `row`; kept on disk by content."""
@@ -71,7 +76,7 @@ class Tribunal:
             source, out = kept.with_suffix(".in.csv"), kept.with_suffix(".out.csv")
             source.write_text(text)
             extra = ["--dataset", self.dataset] if self.dataset else []
-            self.run("features", "--lexicon", compiled, *extra, "--format", "csv", "-o", out, source)
+            self.run("features", "--lexicon", compiled, *extra, "--format", "csv", "-o", out, "--file", source)
             table = pyarrow.csv.read_csv(out, convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True))
             pyarrow.parquet.write_table(table, kept)
             source.unlink(), out.unlink()

@@ -35,11 +35,11 @@ class Trainer:
 
 
 def _fit_xgboost(x: np.ndarray, y: np.ndarray, names: list[str], kind: str, seed: int) -> xgboost.Booster:
-    rounds, leaves = {"domain": (320, 40), "ip": (150, 31)}[kind]
+    rounds, depth = {"domain": (260, 6), "ip": (150, 5)}[kind]
     parameters = {
-        "objective": "binary:logistic", "tree_method": "hist", "grow_policy": "lossguide", "max_depth": 0,
-        "max_leaves": leaves, "eta": 0.07, "colsample_bynode": 0.3, "subsample": 0.8, "lambda": 2.0,
-        "min_child_weight": 8.0, "max_bin": 256, "seed": seed, "nthread": THREADS,
+        "objective": "binary:logistic", "tree_method": "hist", "max_depth": depth, "eta": 0.08,
+        "colsample_bytree": 0.3, "subsample": 0.8, "lambda": 2.0, "min_child_weight": 8.0,
+        "max_bin": 256, "seed": seed, "nthread": THREADS,
     }  # fmt: skip
     return xgboost.train(parameters, xgboost.DMatrix(x, y, feature_names=names), num_boost_round=rounds)
 
@@ -53,7 +53,7 @@ def _fit_lightgbm(x: np.ndarray, y: np.ndarray, names: list[str], kind: str, see
     parameters = {
         "objective": "binary", "num_leaves": leaves, "learning_rate": 0.07, "feature_fraction": 0.3,
         "bagging_fraction": 0.8, "bagging_freq": 1, "min_data_in_leaf": 60, "lambda_l2": 2.0, "max_bin": 255,
-        "seed": seed, "num_threads": THREADS, "deterministic": True, "force_row_wise": True, "verbosity": -1,
+        "seed": seed, "num_threads": THREADS, "deterministic": True, "force_col_wise": True, "verbosity": -1,
     }  # fmt: skip
     data = lightgbm.Dataset(x, y, feature_name=names, free_raw_data=True)
     return lightgbm.train(parameters, data, num_boost_round=rounds)
