@@ -187,7 +187,10 @@ fn a_batch_has_a_size() {
         (0..MAX_BATCH_ENTITIES).map(|i| format!("https://e{i}.evil-site.com/{path}")).collect();
     let (name, reason) = extract(json!({"entities": urls}), &Ranges::Absent).unwrap_err();
     assert_eq!(name, ErrorName::BatchTooLarge);
-    assert!(reason.contains("50 entities take") && reason.contains("limit is 204800"), "{reason}");
+    assert!(
+        reason.contains("50 entities take") && reason.contains(&format!("limit is {MAX_OUTPUT_BYTES}")),
+        "{reason}"
+    );
     let batch = entities(&texts[..50].iter().map(String::as_str).collect::<Vec<_>>());
     let bytes = serde_json::to_vec(&batch).unwrap().len();
     assert!(bytes < MAX_OUTPUT_BYTES / 2, "50 plain names take {bytes} bytes");
