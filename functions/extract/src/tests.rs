@@ -255,6 +255,21 @@ async fn a_data_set_that_is_corrupt_fails_nothing() {
     assert_eq!(status_of(&function).await, SourceStatus::Error);
 }
 
+#[tokio::test]
+async fn every_shipped_model_finds_its_features() {
+    let registry = Registry::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models")).unwrap();
+    let names = registry.models().await.unwrap();
+    assert!(!names.is_empty());
+    let batch = entities(&["a.com"]);
+    for name in names {
+        for (part, _) in registry.load_model(&name).await.unwrap().parts {
+            let unknown: Vec<&String> =
+                part.features.iter().filter(|f| !batch.features.contains(f)).collect();
+            assert!(unknown.is_empty(), "{name} {}: {unknown:?}", part.file);
+        }
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

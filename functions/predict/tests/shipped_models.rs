@@ -1,0 +1,119 @@
+//! The models of a fresh checkout answer as their trainers do.
+//!
+//! Beside every model lies `golden.json`: feature vectors, and what the trainer said of them when the model was
+//! published: its margin as bits, and its probability. The margin is held bit for bit, the probability to the last
+//! bit of an `f32` (it passes through `exp`, of which platforms have more than one), and through everything a
+//! function does: registry, manifest, features by name, rows in another order.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
+use serde::Deserialize;
+use tribunal_core::entity::Kind;
+use tribunal_core::message::{FeatureBatch, Item, MAX_BATCH_ENTITIES, Row};
+use tribunal_forest::{Forest, Format};
+use tribunal_predict::Predictor;
+use tribunal_registry::{LoadedModel, Registry};
+
+const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models");
+
+#[derive(Deserialize)]
+struct Golden {
+    parts: Vec<GoldenPart>,
+}
+
+#[derive(Deserialize)]
+struct GoldenPart {
+    kind: Kind,
+    features: Vec<String>,
+    rows: Vec<Vec<Option<f32>>>,
+    margin_type: String,
+    margin_bits: Vec<String>,
+    probability: Vec<f64>,
+}
+
+async fn shipped() -> Vec<(LoadedModel, Golden)> {
+    let registry = Registry::open(MODELS).unwrap();
+    let mut shipped = Vec::new();
+    for name in registry.models().await.unwrap() {
+        let model = registry.load_model(&name).await.unwrap();
+        let path = format!("{MODELS}/models/{name}/versions/{}/golden.json", model.manifest.version);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+        shipped.push((model, serde_json::from_str(&text).unwrap()));
+    }
+    assert!(shipped.len() >= 3, "three models are shipped");
+    shipped
+}
+
+/// The vectors as extract would give them, but with the features in reverse order, so that only names can find
+/// them.
+fn batch(golden: &GoldenPart, rows: &[Vec<Option<f32>>]) -> FeatureBatch {
+    let item = Item {
+        entity: "golden".to_owned(),
+        kind: golden.kind,
+        original: "golden".to_owned(),
+        requested_at: "2026-06-01T00:00:00.000Z".to_owned(),
+        request_id: "golden".to_owned(),
+        source: None,
+        tlp: None,
+    };
+    let row = |values: &Vec<Option<f32>>| Row {
+        item: item.clone(),
+        special: None,
+        values: values.iter().rev().copied().collect(),
+        evidence: Vec::new(),
+        sources: std::collections::BTreeMap::new(),
+    };
+    FeatureBatch {
+        batch: "golden".to_owned(),
+        schema: "sha256:golden".to_owned(),
+        features: golden.features.iter().rev().cloned().collect(),
+        rows: rows.iter().map(row).collect(),
+        refused: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn probabilities_are_the_trainers() {
+    for (model, golden) in shipped().await {
+        let predictor = Predictor::from_model(&model).unwrap();
+        for part in &golden.parts {
+            let what = format!("{} {}", predictor.model(), part.kind.as_str());
+            let mut found = Vec::new();
+            for rows in part.rows.chunks(MAX_BATCH_ENTITIES) {
+                // Through JSON, as between two functions.
+                let text = serde_json::to_string(&batch(part, rows)).unwrap();
+                let answer = predictor.predict(&serde_json::from_str(&text).unwrap()).unwrap();
+                assert!(answer.abstentions.is_empty(), "{what}: {:?}", answer.abstentions);
+                found.extend(answer.probabilities);
+            }
+            assert!(part.rows.len() >= 10 && found.len() == part.probability.len(), "{what}");
+            for (i, (found, expected)) in found.iter().zip(&part.probability).enumerate() {
+                let (found, expected) = (found.unwrap(), *expected as f32);
+                let ulps = found.to_bits().abs_diff(expected.to_bits());
+                assert!(ulps <= 1, "{what}, row {i}: {found:e}, the trainer says {expected:e}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn margins_are_the_trainers_bit_for_bit() {
+    for (model, golden) in shipped().await {
+        for part in &golden.parts {
+            let what = format!("{} {}", model.manifest.name, part.kind.as_str());
+            let (manifest, bytes) = model.parts.iter().find(|(p, _)| p.kinds.contains(&part.kind)).unwrap();
+            assert_eq!(manifest.features, part.features, "{what}");
+            let format = Format::ALL.into_iter().find(|f| f.as_str() == manifest.format).unwrap();
+            let forest = Forest::parse(bytes, format).unwrap();
+            let rows: Vec<f32> = part.rows.iter().flatten().map(|v| v.unwrap_or(f32::NAN)).collect();
+            let mut margins = Vec::new();
+            forest.margins(&rows, &mut margins).unwrap();
+            let bits: Vec<String> = match part.margin_type.as_str() {
+                "float32" => margins.iter().map(|m| format!("{:08x}", (*m as f32).to_bits())).collect(),
+                "float64" => margins.iter().map(|m| format!("{:016x}", m.to_bits())).collect(),
+                other => panic!("{what}: margin type {other}"),
+            };
+            assert_eq!(bits, part.margin_bits, "{what}");
+        }
+    }
+}
