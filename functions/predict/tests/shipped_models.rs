@@ -1,9 +1,9 @@
 //! The models of a fresh checkout answer as their trainers do.
 //!
-//! Beside every model lies `golden.json`: feature vectors, and what the trainer said of them when the model was
-//! published: its margin as bits, and its probability. The margin is held bit for bit, the probability to the last
-//! bit of an `f32` (it passes through `exp`, of which platforms have more than one), and through everything a
-//! function does: registry, manifest, features by name, rows in another order.
+//! Beside every model lies `golden.json`: feature vectors, and what the trainer said of them when the model
+//! was published: its margin as bits, and its probability. The margin is held bit for bit, the probability to
+//! the last bit of an `f32` (it passes through `exp`, of which platforms have more than one), and through
+//! everything a function does: registry, manifest, features by name, rows in another order.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
@@ -44,8 +44,8 @@ async fn shipped() -> Vec<(LoadedModel, Golden)> {
     shipped
 }
 
-/// The vectors as extract would give them, but with the features in reverse order, so that only names can find
-/// them.
+/// The vectors as extract would give them, but with the features in reverse order, so that only names can
+/// find them.
 fn batch(golden: &GoldenPart, rows: &[Vec<Option<f32>>]) -> FeatureBatch {
     let item = Item {
         entity: "golden".to_owned(),
