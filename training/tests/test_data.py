@@ -1,5 +1,6 @@
 """Splits keep groups together; smoothing, n-gram counts and range arithmetic are right."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -83,3 +84,11 @@ def test_subdomains_keep_the_group_and_do_not_change_between_runs():
 
 def test_words_are_folded():
     assert [words.fold(w) for w in ("Größe", "łódź", "привет", "señal")] == ["grosse", "lodz", "privet", "senal"]
+
+
+def test_masked_rows_lose_the_data_set_and_nothing_else():
+    x = np.ones((5000, 3), dtype="float32")
+    masked = augment.mask_networks(x, ["ip_version", "asn_rate", "country_known"])
+    lost = np.isnan(masked)
+    assert 0.08 < lost[:, 1].mean() < 0.12
+    assert (lost[:, 1] == lost[:, 2]).all() and not lost[:, 0].any() and not np.isnan(x).any()

@@ -1,4 +1,4 @@
-"""Subdomains as names in real traffic have.
+"""What training rows are given so that the style of the lists is not learnt: subdomains, and missing networks.
 
 Benign lists hold registrable domains; what is asked in practice is `api-eu2.cdn.example.com`. Without these rows a
 model takes any subdomain for a sign of malice. Malicious names get some too, so that a subdomain alone is no
@@ -7,6 +7,7 @@ sign of innocence. The vocabulary is general knowledge of host names, not taken 
 
 import random
 
+import numpy as np
 import pandas as pd
 
 from . import config
@@ -66,3 +67,12 @@ def add_subdomains(rows: pd.DataFrame, seed: int = config.SEED) -> pd.DataFrame:
         entities.append(entity)
     rows["entity"] = entities
     return rows
+
+
+def mask_networks(x: np.ndarray, names: list[str], seed: int = config.SEED) -> np.ndarray:
+    """Sets what comes from the address data set to missing in a share of the rows."""
+    columns = [i for i, name in enumerate(names) if name.startswith(config.DATA_SET_FEATURES)]
+    masked = np.random.default_rng(seed).random(len(x)) < config.MASKED_SHARE
+    x = x.copy()
+    x[np.ix_(masked, columns)] = np.nan
+    return x

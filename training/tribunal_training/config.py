@@ -23,6 +23,10 @@ UNUSED_FEATURES = (
     "ip_last_octet", "ip_last_octet_low", "ip_last_octet_edge", "ip_distinct_octets", "network_place",
 )  # fmt: skip
 
+# Features of the address data set, by the start of their name, and the share of training rows that lose them.
+DATA_SET_FEATURES = ("asn_", "as_name_", "network_", "country_", "ip_hosting_")
+MASKED_SHARE = 0.10
+
 # Share of names without a subdomain that get one, as names in real traffic have.
 SUBDOMAIN_SHARE = {"benign": 0.30, "malicious": 0.10}
 

@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from . import config, lexicon
+from .augment import mask_networks
 from .data import cross_fit_folds
 
 
@@ -89,6 +90,14 @@ def matrix(features: pd.DataFrame, rows: pd.DataFrame, names: list[str]) -> tupl
     kept = both.index.intersection(features.index)
     values = features.loc[kept, names].astype("float32").to_numpy()
     return values, both.loc[kept].to_numpy()
+
+
+def training_matrix(
+    features: pd.DataFrame, rows: pd.DataFrame, names: list[str], kind: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for rows that are trained on: addresses lose their network now and then."""
+    x, y = matrix(features, rows, names)
+    return (mask_networks(x, names) if kind == "ip" else x), y
 
 
 class CrossFit:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from . import config
 from .augment import add_subdomains
-from .features import CrossFit, matrix
+from .features import CrossFit, matrix, training_matrix
 from .metrics import logit, measure
 from .models import TRAINERS
 from .splits import Fold
@@ -32,7 +32,7 @@ def score_fold(rows: pd.DataFrame, fold: Fold, cross: CrossFit, seed: int) -> Sc
     train, valid = add_subdomains(rows.iloc[fold.train]), rows.iloc[fold.valid]
     whole = cross.whole(train, fold.kind + "-" + fold.name)
     names = cross.tribunal.schema(whole).names[fold.kind]
-    x, y = matrix(cross.crossed(train, fold.kind + "-" + fold.name), train, names)
+    x, y = training_matrix(cross.crossed(train, fold.kind + "-" + fold.name), train, names, fold.kind)
     vx, vy = matrix(cross.tribunal.features(valid, whole, f"{fold.kind}-{fold.name}-valid"), valid, names)
     probabilities = {}
     for trainer in TRAINERS:
