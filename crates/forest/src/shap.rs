@@ -9,8 +9,11 @@
 //! ```
 //!
 //! a polynomial of degree (features on the path - 1), so Gauss-Legendre with half as many points is exact.
-//! All terms of the product are positive, so nothing cancels, unlike in the usual extend-and-unwind form.
-//! Leaf by leaf the values sum to v (product of o - product of z): the sum over all is margin - expected.
+//! The product over j != i is the whole product divided by i's own factor, so the leaves of a subtree can be
+//! summed first, point by point, and a feature's value is collected on the edges of its splits: time is nodes x
+//! points, where leaf by leaf it would be leaves x features x points. A feature that is split on twice in one path
+//! takes at the second split what it is worth there less what it was worth before.
+//! The values sum to v (product of o - product of z) per leaf: the sum over all is margin - expected.
 //!
 //! Sources: Lundberg et al., "From local explanations to global understanding with explainable AI for trees",
 //! 2020 (the game); Owen, "Multilinear extensions of games", 1972 (the integral).
@@ -18,7 +21,7 @@
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
 use crate::predict::flush_tiny;
-use crate::tree::Node;
+use crate::tree::{Node, Nodes};
 
 /// What moved one row's margin.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,21 +32,22 @@ pub struct Contributions {
     pub expected: f64,
 }
 
-/// A feature on the way from the root.
+/// What the path from the root says of one feature: (1, 1) while it does not stand on it.
 #[derive(Clone, Copy)]
-struct Step {
-    feature: u16,
+struct Known {
+    /// Share of the training data that follows the path at all splits on the feature.
     zero: f64,
+    /// 1 if the row follows it at all of them, else 0.
     one: f64,
 }
 
-/// A subtree that is still to be visited.
-struct Pending {
-    node: usize,
-    /// Steps of the path above the parent's split.
-    depth: usize,
-    /// The split that leads here; `None` at the root.
-    step: Option<Step>,
+impl Known {
+    const NOTHING: Self = Self { zero: 1.0, one: 1.0 };
+
+    /// The feature's factor at point `t`; above zero within (0, 1) unless both shares are zero.
+    fn factor(self, t: f64) -> f64 {
+        self.zero * (1.0 - t) + self.one * t
+    }
 }
 
 impl Forest {
@@ -66,57 +70,22 @@ impl Forest {
         } else {
             row
         };
-        let mut out = Contributions { values: vec![0.0; self.n_features], expected: 0.0 };
-        let mut scratch = Scratch::default();
+        let mut walk = Walk::new(&self.trees, row);
         for (tree, &root) in self.trees.roots.iter().enumerate() {
-            let weight = match &self.aggregation {
+            walk.start(match &self.aggregation {
                 Aggregation::SumF32 { tree_weights: Some(weights), .. } => {
                     weights.get(tree).map_or(1.0, |&w| f64::from(w))
                 }
                 Aggregation::Mean => 1.0 / self.trees.roots.len() as f64,
                 _ => 1.0,
-            };
-            self.add_tree(root as usize, row, weight, &mut scratch, &mut out);
+            });
+            walk.visit(self, root as usize, 0, 1.0);
         }
+        let mut out = walk.out;
         if let Aggregation::SumF32 { base, .. } = &self.aggregation {
             out.expected += f64::from(*base);
         }
         Ok(out)
-    }
-
-    fn add_tree(
-        &self,
-        root: usize,
-        row: &[f32],
-        weight: f64,
-        scratch: &mut Scratch,
-        out: &mut Contributions,
-    ) {
-        // The path as it is walked, a feature standing once for each of its splits.
-        let mut path: Vec<Step> = Vec::new();
-        let mut stack = vec![Pending { node: root, depth: 0, step: None }];
-        while let Some(Pending { node: at, depth, step }) = stack.pop() {
-            path.truncate(depth);
-            path.extend(step);
-            let (feature, right) = match self.trees.nodes[at] {
-                Node::Leaf { value } => {
-                    scratch.add_leaf(&path, value * weight, out);
-                    continue;
-                }
-                Node::Numeric { feature, right, .. } | Node::Categorical { feature, right, .. } => {
-                    (feature, right as usize)
-                }
-            };
-            let goes_left = self.goes_left(self.trees.nodes[at], row);
-            let share_left = self.share_left(at + 1, right);
-            let depth = path.len();
-            for (node, zero, follows) in
-                [(right, 1.0 - share_left, !goes_left), (at + 1, share_left, goes_left)]
-            {
-                let one = if follows { 1.0 } else { 0.0 };
-                stack.push(Pending { node, depth, step: Some(Step { feature, zero, one }) });
-            }
-        }
     }
 
     /// The share of the training data at a split that went left; a half when none went there at all.
@@ -127,81 +96,106 @@ impl Forest {
     }
 }
 
-/// Memory that is used again for every leaf.
-#[derive(Default)]
-struct Scratch {
-    /// The path with each feature once.
-    merged: Vec<Step>,
-    /// Products of the factors before position i, at one point.
-    before: Vec<f64>,
-    /// Integral per position.
-    integrals: Vec<f64>,
-    rules: Rules,
+/// One row on its way through all trees. Vectors that are as long as the rule have one number per point.
+struct Walk<'a> {
+    row: &'a [f32],
+    points: Vec<f64>,
+    weights: Vec<f64>,
+    /// Weight of the present tree.
+    tree_weight: f64,
+    /// By feature: what the path says of it.
+    known: Vec<Known>,
+    /// By depth: weight of the point x product of the factors of all features on the path.
+    products: Vec<f64>,
+    /// By depth: sum over the leaves below of value x product.
+    sums: Vec<f64>,
+    out: Contributions,
 }
 
-impl Scratch {
-    fn add_leaf(&mut self, path: &[Step], value: f64, out: &mut Contributions) {
-        self.merge(path);
-        let unknown: f64 = self.merged.iter().map(|s| s.zero).product();
-        out.expected += value * unknown;
-        let n = self.merged.len();
-        if n == 0 || value == 0.0 {
-            return;
-        }
-        self.integrals.clear();
-        self.integrals.resize(n, 0.0);
-        for &(t, weight) in self.rules.of(n.div_ceil(2)) {
-            self.before.clear();
-            let mut product = weight;
-            for step in &self.merged {
-                self.before.push(product);
-                product *= factor(step, t);
-            }
-            let mut after = 1.0;
-            for i in (0..n).rev() {
-                self.integrals[i] += self.before[i] * after;
-                after *= factor(&self.merged[i], t);
-            }
-        }
-        for (step, integral) in self.merged.iter().zip(&self.integrals) {
-            out.values[usize::from(step.feature)] += value * (step.one - step.zero) * integral;
+impl<'a> Walk<'a> {
+    fn new(trees: &Nodes, row: &'a [f32]) -> Self {
+        // A path has no more features than edges, and none twice.
+        let features = trees.max_depth.min(row.len()).max(1);
+        let (points, weights): (Vec<f64>, Vec<f64>) =
+            gauss_legendre(features.div_ceil(2)).into_iter().unzip();
+        let levels = points.len() * (trees.max_depth + 1);
+        Self {
+            row,
+            points,
+            weights,
+            tree_weight: 1.0,
+            known: vec![Known::NOTHING; row.len()],
+            products: vec![0.0; levels],
+            sums: vec![0.0; levels],
+            out: Contributions { values: vec![0.0; row.len()], expected: 0.0 },
         }
     }
 
-    /// Splits on the same feature are one condition: shares multiply, and the row follows all of them or not.
-    fn merge(&mut self, path: &[Step]) {
-        self.merged.clear();
-        for step in path {
-            match self.merged.iter_mut().find(|m| m.feature == step.feature) {
-                Some(merged) => {
-                    merged.zero *= step.zero;
-                    merged.one *= step.one;
+    fn start(&mut self, tree_weight: f64) {
+        self.tree_weight = tree_weight;
+        self.products[..self.weights.len()].copy_from_slice(&self.weights);
+    }
+
+    /// Fills `sums` at `depth` from the subtree at `at`; `unknown` is the product of the path's zero shares.
+    /// Recursion ends: a path has at most `max_depth` edges, which parsing bounds.
+    fn visit(&mut self, forest: &Forest, at: usize, depth: usize, unknown: f64) {
+        let here = depth * self.points.len();
+        let node = forest.trees.nodes[at];
+        let (feature, right) = match node {
+            Node::Leaf { value } => {
+                let value = value * self.tree_weight;
+                self.out.expected += value * unknown;
+                let n = self.points.len();
+                for (sum, product) in self.sums[here..here + n].iter_mut().zip(&self.products[here..here + n])
+                {
+                    *sum = value * product;
                 }
-                None => self.merged.push(*step),
+                return;
+            }
+            Node::Numeric { feature, right, .. } | Node::Categorical { feature, right, .. } => {
+                (usize::from(feature), right as usize)
+            }
+        };
+        self.sums[here..here + self.points.len()].fill(0.0);
+        let goes_left = forest.goes_left(node, self.row);
+        let share_left = forest.share_left(at + 1, right);
+        for (child, share, follows) in
+            [(at + 1, share_left, goes_left), (right, 1.0 - share_left, !goes_left)]
+        {
+            let above = self.known[feature];
+            let below = Known { zero: above.zero * share, one: if follows { above.one } else { 0.0 } };
+            // Both zero: every product below is zero, known or not.
+            if below.zero > 0.0 || below.one > 0.0 {
+                self.multiply(depth, above, below);
+                self.known[feature] = below;
+                self.visit(forest, child, depth + 1, unknown * share);
+                self.known[feature] = above;
+                self.out.values[feature] += self.collect(depth, above, below);
             }
         }
     }
-}
 
-fn factor(step: &Step, t: f64) -> f64 {
-    step.zero * (1.0 - t) + step.one * t
-}
-
-/// Gauss-Legendre rules on [0, 1] by number of points, rounded up to a power of two; made when first asked
-/// for.
-#[derive(Default)]
-struct Rules {
-    by_log2: Vec<Vec<(f64, f64)>>,
-}
-
-impl Rules {
-    /// Points and weights, at least `n` of them.
-    fn of(&mut self, n: usize) -> &[(f64, f64)] {
-        let log2 = n.next_power_of_two().trailing_zeros() as usize;
-        while self.by_log2.len() <= log2 {
-            self.by_log2.push(gauss_legendre(1 << self.by_log2.len()));
+    /// Products one level down: the feature's factor is replaced.
+    fn multiply(&mut self, depth: usize, above: Known, below: Known) {
+        let n = self.points.len();
+        let (old, new) = self.products[depth * n..(depth + 2) * n].split_at_mut(n);
+        for ((new, old), &t) in new.iter_mut().zip(old).zip(&self.points) {
+            *new = *old * below.factor(t) / above.factor(t);
         }
-        &self.by_log2[log2]
+    }
+
+    /// Adds the sums one level down to this level's, and gives the part of the feature's value that this edge
+    /// makes: what it is worth below less what it was worth above.
+    fn collect(&mut self, depth: usize, above: Known, below: Known) -> f64 {
+        let n = self.points.len();
+        let (here, under) = self.sums[depth * n..(depth + 2) * n].split_at_mut(n);
+        let (gain_above, gain_below) = (above.one - above.zero, below.one - below.zero);
+        let mut value = 0.0;
+        for ((here, &under), &t) in here.iter_mut().zip(under.iter()).zip(&self.points) {
+            *here += under;
+            value += under * (gain_below / below.factor(t) - gain_above / above.factor(t));
+        }
+        value
     }
 }
 
@@ -240,7 +234,7 @@ mod tests {
 
     #[test]
     fn rules_integrate_their_highest_power() {
-        for n in [1, 2, 4, 8, 16, 64, 512] {
+        for n in [1, 2, 3, 5, 8, 13, 64, 256] {
             let rule = gauss_legendre(n);
             for power in [0, 1, n, 2 * n - 1] {
                 let integral: f64 = rule.iter().map(|(t, w)| w * t.powi(power as i32)).sum();
