@@ -18,6 +18,8 @@
 //! Sources: Lundberg et al., "From local explanations to global understanding with explainable AI for trees",
 //! 2020 (the game); Owen, "Multilinear extensions of games", 1972 (the integral).
 
+use std::collections::BTreeMap;
+
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
 use crate::predict::flush_tiny;
@@ -32,22 +34,21 @@ pub struct Contributions {
     pub expected: f64,
 }
 
-/// What the path from the root says of one feature: (1, 1) while it does not stand on it.
+/// What the path from the root says of one feature; its factor at point t is zero (1 - t) + one t, which is above
+/// zero within (0, 1) unless both shares are.
 #[derive(Clone, Copy)]
 struct Known {
     /// Share of the training data that follows the path at all splits on the feature.
     zero: f64,
     /// 1 if the row follows it at all of them, else 0.
     one: f64,
+    /// Depth at which [`Walk::inverses`] has the inverse of the factor.
+    inverse: usize,
 }
 
 impl Known {
-    const NOTHING: Self = Self { zero: 1.0, one: 1.0 };
-
-    /// The feature's factor at point `t`; above zero within (0, 1) unless both shares are zero.
-    fn factor(self, t: f64) -> f64 {
-        self.zero * (1.0 - t) + self.one * t
-    }
+    /// Not on the path: a factor of 1, whose inverse stands at the root.
+    const NOTHING: Self = Self { zero: 1.0, one: 1.0, inverse: 0 };
 }
 
 impl Forest {
@@ -71,14 +72,17 @@ impl Forest {
             row
         };
         let mut walk = Walk::new(&self.trees, row);
-        for (tree, &root) in self.trees.roots.iter().enumerate() {
-            walk.start(match &self.aggregation {
-                Aggregation::SumF32 { tree_weights: Some(weights), .. } => {
-                    weights.get(tree).map_or(1.0, |&w| f64::from(w))
-                }
-                Aggregation::Mean => 1.0 / self.trees.roots.len() as f64,
-                _ => 1.0,
-            });
+        for (tree, (&root, &depth)) in self.trees.roots.iter().zip(&self.trees.depths).enumerate() {
+            walk.start(
+                depth,
+                match &self.aggregation {
+                    Aggregation::SumF32 { tree_weights: Some(weights), .. } => {
+                        weights.get(tree).map_or(1.0, |&w| f64::from(w))
+                    }
+                    Aggregation::Mean => 1.0 / self.trees.roots.len() as f64,
+                    _ => 1.0,
+                },
+            );
             walk.visit(self, root as usize, 0, 1.0);
         }
         let mut out = walk.out;
@@ -96,17 +100,22 @@ impl Forest {
     }
 }
 
-/// One row on its way through all trees. Vectors that are as long as the rule have one number per point.
+/// One row on its way through all trees. Vectors by depth have `points.len()` numbers per depth, one per point.
 struct Walk<'a> {
     row: &'a [f32],
+    rules: Rules,
+    /// Points of the present tree's rule.
     points: Vec<f64>,
-    weights: Vec<f64>,
+    /// 1 / (1 - t): of a feature that the row does not follow, the inverse of the factor is this over its share.
+    inverse_rest: Vec<f64>,
     /// Weight of the present tree.
     tree_weight: f64,
     /// By feature: what the path says of it.
     known: Vec<Known>,
     /// By depth: weight of the point x product of the factors of all features on the path.
     products: Vec<f64>,
+    /// By depth: inverse of the factor of the feature that leads there.
+    inverses: Vec<f64>,
     /// By depth: sum over the leaves below of value x product.
     sums: Vec<f64>,
     out: Contributions,
@@ -114,26 +123,33 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(trees: &Nodes, row: &'a [f32]) -> Self {
-        // A path has no more features than edges, and none twice.
-        let features = trees.max_depth.min(row.len()).max(1);
-        let (points, weights): (Vec<f64>, Vec<f64>) =
-            gauss_legendre(features.div_ceil(2)).into_iter().unzip();
-        let levels = points.len() * (trees.max_depth + 1);
+        let levels = points_for(trees.max_depth, row.len()) * (trees.max_depth + 1);
         Self {
             row,
-            points,
-            weights,
+            rules: Rules::default(),
+            points: Vec::new(),
+            inverse_rest: Vec::new(),
             tree_weight: 1.0,
             known: vec![Known::NOTHING; row.len()],
             products: vec![0.0; levels],
+            inverses: vec![0.0; levels],
             sums: vec![0.0; levels],
             out: Contributions { values: vec![0.0; row.len()], expected: 0.0 },
         }
     }
 
-    fn start(&mut self, tree_weight: f64) {
+    fn start(&mut self, tree_depth: usize, tree_weight: f64) {
         self.tree_weight = tree_weight;
-        self.products[..self.weights.len()].copy_from_slice(&self.weights);
+        let n = points_for(tree_depth, self.row.len());
+        let rule = self.rules.of(n);
+        self.points.clear();
+        self.inverse_rest.clear();
+        for (i, &(t, weight)) in rule.iter().enumerate() {
+            self.points.push(t);
+            self.inverse_rest.push(1.0 / (1.0 - t));
+            self.products[i] = weight;
+            self.inverses[i] = 1.0;
+        }
     }
 
     /// Fills `sums` at `depth` from the subtree at `at`; `unknown` is the product of the path's zero shares.
@@ -163,10 +179,11 @@ impl<'a> Walk<'a> {
             [(at + 1, share_left, goes_left), (right, 1.0 - share_left, !goes_left)]
         {
             let above = self.known[feature];
-            let below = Known { zero: above.zero * share, one: if follows { above.one } else { 0.0 } };
+            let one = if follows { above.one } else { 0.0 };
+            let below = Known { zero: above.zero * share, one, inverse: depth + 1 };
             // Both zero: every product below is zero, known or not.
             if below.zero > 0.0 || below.one > 0.0 {
-                self.multiply(depth, above, below);
+                self.descend(depth, above, below);
                 self.known[feature] = below;
                 self.visit(forest, child, depth + 1, unknown * share);
                 self.known[feature] = above;
@@ -175,12 +192,25 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Products one level down: the feature's factor is replaced.
-    fn multiply(&mut self, depth: usize, above: Known, below: Known) {
+    /// Products and the inverse one level down: the feature's factor is replaced.
+    fn descend(&mut self, depth: usize, above: Known, below: Known) {
         let n = self.points.len();
         let (old, new) = self.products[depth * n..(depth + 2) * n].split_at_mut(n);
-        for ((new, old), &t) in new.iter_mut().zip(old).zip(&self.points) {
-            *new = *old * below.factor(t) / above.factor(t);
+        let (upper, inverses) = self.inverses.split_at_mut(below.inverse * n);
+        let above_inverse = &upper[above.inverse * n..][..n];
+        if below.one == 0.0 {
+            let inverse_share = 1.0 / below.zero;
+            for (inverse, &rest) in inverses.iter_mut().zip(&self.inverse_rest) {
+                *inverse = rest * inverse_share;
+            }
+        } else {
+            for (inverse, &t) in inverses.iter_mut().zip(&self.points) {
+                *inverse = 1.0 / (below.zero * (1.0 - t) + t);
+            }
+        }
+        for (((new, old), &t), above_inverse) in new.iter_mut().zip(old).zip(&self.points).zip(above_inverse)
+        {
+            *new = *old * (below.zero * (1.0 - t) + below.one * t) * above_inverse;
         }
     }
 
@@ -189,13 +219,35 @@ impl<'a> Walk<'a> {
     fn collect(&mut self, depth: usize, above: Known, below: Known) -> f64 {
         let n = self.points.len();
         let (here, under) = self.sums[depth * n..(depth + 2) * n].split_at_mut(n);
+        let above_inverse = &self.inverses[above.inverse * n..][..n];
+        let below_inverse = &self.inverses[below.inverse * n..][..n];
         let (gain_above, gain_below) = (above.one - above.zero, below.one - below.zero);
         let mut value = 0.0;
-        for ((here, &under), &t) in here.iter_mut().zip(under.iter()).zip(&self.points) {
+        for (((here, &under), below_inverse), above_inverse) in
+            here.iter_mut().zip(under.iter()).zip(below_inverse).zip(above_inverse)
+        {
             *here += under;
-            value += under * (gain_below / below.factor(t) - gain_above / above.factor(t));
+            value += under * (gain_below * below_inverse - gain_above * above_inverse);
         }
         value
+    }
+}
+
+/// Points of a rule that is exact for a tree: a path has no more features than edges, and none twice.
+fn points_for(tree_depth: usize, n_features: usize) -> usize {
+    tree_depth.min(n_features).div_ceil(2).max(1)
+}
+
+/// Gauss-Legendre rules on [0, 1] by number of points; made when first asked for.
+#[derive(Default)]
+struct Rules {
+    by_points: BTreeMap<usize, Vec<(f64, f64)>>,
+}
+
+impl Rules {
+    /// Points and weights of the rule with `n` points.
+    fn of(&mut self, n: usize) -> &[(f64, f64)] {
+        self.by_points.entry(n).or_insert_with(|| gauss_legendre(n))
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Nodes {
     pub(crate) covers: Vec<f64>,
     /// Position of each tree's root.
     pub(crate) roots: Vec<u32>,
+    /// Edges of each tree's longest walk.
+    pub(crate) depths: Vec<usize>,
     /// Bit sets of categories.
     pub(crate) sets: Vec<Box<[u32]>>,
     /// Words in all of them.
@@ -106,6 +108,7 @@ impl Nodes {
         }
         let mut seen = vec![false; raw.len()];
         let mut stack = vec![Pending { number: 0, parent: 0, depth: 0, right_of: None }];
+        let mut depth = 0;
         while let Some(pending) = stack.pop() {
             let number = pending.number;
             let index = usize::try_from(number)
@@ -115,6 +118,7 @@ impl Nodes {
             if std::mem::replace(&mut seen[index], true) {
                 return Err(at(index, TreeFault::ReachedTwice));
             }
+            depth = depth.max(pending.depth);
             self.push_node(&raw[index], index, covers.get(index), n_features, &pending, &mut stack)
                 .map_err(|fault| at(index, fault))?;
         }
@@ -125,6 +129,8 @@ impl Nodes {
         }
         // MAX_NODES fits in u32.
         self.roots.push(start as u32);
+        self.depths.push(depth);
+        self.max_depth = self.max_depth.max(depth);
         Ok(())
     }
 
@@ -141,7 +147,6 @@ impl Nodes {
         if pending.depth > MAX_DEPTH {
             return Err(TreeFault::TooDeep { limit: MAX_DEPTH });
         }
-        self.max_depth = self.max_depth.max(pending.depth);
         let position = self.nodes.len();
         if let Some(above) = pending.right_of {
             self.set_right(above, position);
