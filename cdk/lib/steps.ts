@@ -112,10 +112,8 @@ function readUnder(store: Store, folder: string): PolicyStatement[] {
       actions: ['s3:GetObject'],
       resources: [store.bucket.arnForObjects(`${folder}/*`)],
     }),
-    new PolicyStatement({
-      actions: ['s3:ListBucket'],
-      resources: [store.bucket.bucketArn],
-      conditions: { StringLike: { 's3:prefix': [`${folder}/*`] } },
-    }),
+    // Without it S3 answers "denied" to a request for an object that is not there. It cannot be narrowed to the
+    // folder: a request for an object carries no s3:prefix, so that a condition on it would never hold.
+    new PolicyStatement({ actions: ['s3:ListBucket'], resources: [store.bucket.bucketArn] }),
   ];
 }

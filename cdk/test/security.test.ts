@@ -63,7 +63,7 @@ function always(log: string): string[] {
 function reading(folder: string): string[] {
   return [
     `s3:GetObject on StoreBucket/${folder}/*`,
-    `s3:ListBucket on StoreBucket {"StringLike":{"s3:prefix":["${folder}/*"]}}`,
+    's3:ListBucket on StoreBucket',
   ];
 }
 
