@@ -61,10 +61,7 @@ function always(log: string): string[] {
 
 /** Reading a folder of the bucket. */
 function reading(folder: string): string[] {
-  return [
-    `s3:GetObject on StoreBucket/${folder}/*`,
-    's3:ListBucket on StoreBucket',
-  ];
+  return [`s3:GetObject on StoreBucket/${folder}/*`, 's3:ListBucket on StoreBucket'];
 }
 
 test('no finding of the rule pack is open', () => {
