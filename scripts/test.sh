@@ -21,7 +21,16 @@ part_lint() {
 part_rust() { cargo test --workspace --locked; }
 part_package() { scripts/build.sh; }
 part_node() { ensure_npm; npm test; }
-part_python() { ensure_venv; "$VENV/bin/python" -m pytest -q training/tests; }
+part_python() {
+    local environment="$ROOT/.tools/training"
+    if ! stamp_is_fresh "$environment/.stamp" training/requirements.txt; then
+        say "installing the trainers into .tools/training"
+        "$PYTHON" -m venv "$environment"
+        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+        stamp_write "$environment/.stamp" training/requirements.txt
+    fi
+    "$environment/bin/python" -m pytest -q training/tests
+}
 part_e2e() {
     ensure_venv
     ensure_npm
