@@ -64,5 +64,5 @@ class Paths:
             work=Path(env("TRIBUNAL_TRAINING_WORK", ROOT / "training" / "work")),
             models=Path(env("TRIBUNAL_MODELS", ROOT / "models")),
             lexicon=ROOT / "crates" / "features" / "data" / "lexicon.bin",
-            binary=Path(env("TRIBUNAL_BIN", target / "debug" / "tribunal")),
+            binary=Path(env("TRIBUNAL_BIN", target / "release" / "tribunal")),
         )

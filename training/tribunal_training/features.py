@@ -38,7 +38,7 @@ class Tribunal:
 
     def __init__(self, binary: Path, work: Path, dataset: Path | None):
         if not binary.exists():
-            raise SystemExit(f"{binary} is missing: `cargo build -p tribunal-cli` makes it (or set TRIBUNAL_BIN)")
+            raise SystemExit(f"{binary} is missing: `make package` makes it (or set TRIBUNAL_BIN)")
         self.work, self.dataset = work, dataset
         self.binary = work / "bin" / "tribunal"
         self.binary.parent.mkdir(parents=True, exist_ok=True)

