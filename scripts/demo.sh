@@ -43,8 +43,8 @@ step 8/8 "Enqueueing sample entities and waiting for their scores"
 
 cat <<TXT
 
-${bold}Score your own:${reset}   .demo/tribunal score paypa1-login.com 203.0.113.7
-${bold}Look closer:${reset}      .demo/tribunal get paypa1-login.com      .demo/tribunal list --verdict malicious --since 1h
+${bold}Score your own:${reset}   .demo/tribunal score secure-app1e.site 8.8.8.8
+${bold}Look closer:${reset}      .demo/tribunal get secure-app1e.site      .demo/tribunal list --verdict malicious --since 1h
 ${bold}Everything else:${reset}  .demo/tribunal --help
 ${bold}Stop:${reset}             make demo-stop
 TXT

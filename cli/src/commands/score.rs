@@ -33,7 +33,7 @@ Entities that are refused are named on standard error with line and reason; all 
 exit code is 3.
 
 Examples:
-  tribunal score 'paypa1-login[.]com' 203.0.113.7
+  tribunal score 'secure-app1e[.]site' 8.8.8.8
   tribunal score --local --file names.txt --top 20
   tribunal score --local --file feed.csv --json --lines > scores.jsonl")]
 pub(crate) struct Args {

@@ -7,10 +7,10 @@ use tribunal_core::message::Contribution;
 use tribunal_core::{Score, Verdict};
 use tribunal_features::Lexicon;
 
-/// The contribution that explains a verdict best: the strongest towards it.
+/// The contribution that explains a score best: the strongest, and of an alarm the strongest towards it.
 pub(crate) fn top(score: &Score) -> Option<&Contribution> {
-    let towards_malice = matches!(score.verdict, Verdict::Malicious | Verdict::Suspicious);
-    let fits = |c: &&Contribution| (c.contribution > 0.0) == towards_malice;
+    let alarm = matches!(score.verdict, Verdict::Malicious | Verdict::Suspicious);
+    let fits = |c: &&Contribution| c.contribution > 0.0 || !alarm;
     score.contributions.iter().find(fits).or_else(|| score.contributions.first())
 }
 

@@ -103,7 +103,16 @@ fn the_summary_counts_verdicts() {
 #[test]
 fn the_main_reason_points_towards_the_verdict() {
     assert_eq!(main_reason(&example("x.com", Verdict::Malicious, Some(97.0))), "tld_rate 0.834 ↑");
-    assert_eq!(main_reason(&example("x.com", Verdict::Benign, Some(1.0))), "name_length missing ↓");
+    assert_eq!(
+        main_reason(&example("x.com", Verdict::Benign, Some(1.0))),
+        "tld_rate 0.834 ↑",
+        "the strongest"
+    );
+    let mut down = example("x.com", Verdict::Suspicious, Some(60.0));
+    down.contributions.swap(0, 1);
+    assert_eq!(main_reason(&down), "tld_rate 0.834 ↑", "the strongest towards the alarm");
+    down.verdict = Verdict::Benign;
+    assert_eq!(main_reason(&down), "name_length missing ↓");
     assert_eq!(
         main_reason(&example("x.com", Verdict::Unknown, None)),
         "ModelUnavailable: models/x: digest mismatch"
