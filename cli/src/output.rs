@@ -9,6 +9,8 @@ use std::io::{self, Write};
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::Value;
+use tribunal_core::Score;
 
 /// What standard output can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,20 @@ pub(crate) fn json_line(out: &mut impl Write, value: &impl Serialize) -> anyhow:
     serde_json::to_writer(&mut *out, value)?;
     out.write_all(b"\n")?;
     Ok(())
+}
+
+/// An object with scores and what else there is to say (an object too). Scores are written as they are, never
+/// through [`serde_json::Value`]: that would widen their 32-bit numbers, and the same score would look different.
+#[derive(Serialize)]
+struct WithScores<'a> {
+    scores: &'a [Score],
+    #[serde(flatten)]
+    rest: Value,
+}
+
+/// Writes scores, and the members of `rest`, as one line of JSON.
+pub(crate) fn json_scores(out: &mut impl Write, scores: &[Score], rest: Value) -> anyhow::Result<()> {
+    json_line(out, &WithScores { scores, rest })
 }
 
 /// A table without borders: on a terminal as wide as it, elsewhere as wide as its content.

@@ -20,7 +20,7 @@ use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::input::{Given, Input, InputArgs, Refused, normalise};
-use crate::output::{counted, json_line};
+use crate::output::{counted, json_line, json_scores};
 use crate::show;
 use pack::{Batch, Packer};
 
@@ -254,8 +254,8 @@ fn print(report: &Report, waited: Option<&wait::Waited>, globals: &Globals) -> a
             "refused_count": report.refused_count,
         });
         if let Some(waited) = waited {
-            value["scores"] = serde_json::to_value(&waited.scores)?;
             value["pending"] = serde_json::to_value(&waited.pending)?;
+            return json_scores(&mut out, &waited.scores, value);
         }
         return json_line(&mut out, &value);
     }

@@ -9,7 +9,7 @@ use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::input::{Given, normalise};
-use crate::output::json_line;
+use crate::output::{json_line, json_scores};
 use crate::show;
 
 /// Arguments of `get`.
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome>
     };
     match (args.history.is_some(), globals.json) {
         (false, true) => json_line(&mut out, latest)?,
-        (true, true) => json_line(&mut out, &json!({"scores": scores}))?,
+        (true, true) => json_scores(&mut out, &scores, json!({}))?,
         (false, false) => show::detail::write(&mut out, globals.screen(), latest, show::reason::meaning)?,
         (true, false) => show::scores::write(&mut out, globals.screen(), &scores, true)?,
     }

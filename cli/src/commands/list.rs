@@ -14,7 +14,7 @@ use crate::aws::scores::Scores;
 use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
-use crate::output::json_line;
+use crate::output::json_scores;
 use crate::show;
 use crate::when::{DAY_MS, When};
 
@@ -78,7 +78,7 @@ pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome>
     let scores = arrange(found, limit, args.all);
     let mut out = io::stdout().lock();
     if globals.json {
-        json_line(&mut out, &json!({"scores": scores}))?;
+        json_scores(&mut out, &scores, json!({}))?;
     } else if scores.is_empty() {
         show::note(&format!("nothing since {from}"));
     } else {

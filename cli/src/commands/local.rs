@@ -25,7 +25,7 @@ use super::score::Args;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::input::{Given, Input, Refused, normalise};
-use crate::output::{json_line, thousands};
+use crate::output::{json_line, json_scores, thousands};
 use crate::show::{self, scores::Summary};
 use steps::Steps;
 
@@ -134,13 +134,9 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         taken.cut();
         if self.globals.json {
-            let document = json!({
-                "scores": taken.scores,
-                "refused": report.refused,
-                "refused_count": report.refused_count,
-                "failed": [],
-            });
-            return json_line(out, &document);
+            let rest =
+                json!({"refused": report.refused, "refused_count": report.refused_count, "failed": []});
+            return json_scores(out, &taken.scores, rest);
         }
         Ok(show::scores::write_top(out, self.globals.screen(), &taken.scores, &taken.summary)?)
     }

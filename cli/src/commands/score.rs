@@ -18,7 +18,7 @@ use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::input::{InputArgs, Refused, normalise};
-use crate::output::{counted, cut, json_line};
+use crate::output::{counted, cut, json_scores};
 use crate::show;
 
 /// Executions under way at once.
@@ -125,7 +125,7 @@ fn finish(
     let shown = &scores[..scores.len().min(top.map_or(usize::MAX, |top| top as usize))];
     let mut out = io::stdout().lock();
     if globals.json {
-        json_line(&mut out, &json!({"scores": shown, "refused": refused, "failed": failed}))?;
+        json_scores(&mut out, shown, json!({"refused": refused, "failed": failed}))?;
     } else {
         show::scores::write_top(&mut out, globals.screen(), shown, &show::scores::Summary::of(scores))?;
     }
