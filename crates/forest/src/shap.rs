@@ -18,8 +18,9 @@
 //! Sources: Lundberg et al., "From local explanations to global understanding with explainable AI for trees",
 //! 2020 (the game); Owen, "Multilinear extensions of games", 1972 (the integral).
 
-use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
+use crate::MAX_DEPTH;
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
 use crate::predict::flush_tiny;
@@ -100,71 +101,72 @@ impl Forest {
     }
 }
 
-/// One row on its way through all trees. Vectors by depth have `points.len()` numbers per depth, one per point.
+/// Points that are computed side by side: a length that the compiler knows makes them one or two registers.
+const LANES: usize = 4;
+type Lanes = [f64; LANES];
+
+/// Points and weights of a rule with whole lanes of points, whether or not fewer would be exact.
+struct Rule {
+    points: Vec<Lanes>,
+    weights: Vec<Lanes>,
+    /// 1 / (1 - t): of a feature that the row does not follow, the inverse of the factor is this over its share.
+    inverse_rest: Vec<Lanes>,
+}
+
+/// One row on its way through all trees. Vectors by depth have as many lanes per depth as the tree's rule.
 struct Walk<'a> {
     row: &'a [f32],
-    rules: Rules,
-    /// Points of the present tree's rule.
-    points: Vec<f64>,
-    /// 1 / (1 - t): of a feature that the row does not follow, the inverse of the factor is this over its share.
-    inverse_rest: Vec<f64>,
+    /// For the present tree.
+    rule: &'static Rule,
     /// Weight of the present tree.
     tree_weight: f64,
     /// By feature: what the path says of it.
     known: Vec<Known>,
     /// By depth: weight of the point x product of the factors of all features on the path.
-    products: Vec<f64>,
+    products: Vec<Lanes>,
     /// By depth: inverse of the factor of the feature that leads there.
-    inverses: Vec<f64>,
+    inverses: Vec<Lanes>,
     /// By depth: sum over the leaves below of value x product.
-    sums: Vec<f64>,
+    sums: Vec<Lanes>,
     out: Contributions,
 }
 
 impl<'a> Walk<'a> {
     fn new(trees: &Nodes, row: &'a [f32]) -> Self {
-        let levels = points_for(trees.max_depth, row.len()) * (trees.max_depth + 1);
+        let rule = rule(trees.max_depth, row.len());
+        let levels = vec![[0.0; LANES]; rule.points.len() * (trees.max_depth + 1)];
         Self {
             row,
-            rules: Rules::default(),
-            points: Vec::new(),
-            inverse_rest: Vec::new(),
+            rule,
             tree_weight: 1.0,
             known: vec![Known::NOTHING; row.len()],
-            products: vec![0.0; levels],
-            inverses: vec![0.0; levels],
-            sums: vec![0.0; levels],
+            products: levels.clone(),
+            inverses: levels.clone(),
+            sums: levels,
             out: Contributions { values: vec![0.0; row.len()], expected: 0.0 },
         }
     }
 
     fn start(&mut self, tree_depth: usize, tree_weight: f64) {
         self.tree_weight = tree_weight;
-        let n = points_for(tree_depth, self.row.len());
-        let rule = self.rules.of(n);
-        self.points.clear();
-        self.inverse_rest.clear();
-        for (i, &(t, weight)) in rule.iter().enumerate() {
-            self.points.push(t);
-            self.inverse_rest.push(1.0 / (1.0 - t));
-            self.products[i] = weight;
-            self.inverses[i] = 1.0;
-        }
+        self.rule = rule(tree_depth, self.row.len());
+        let n = self.rule.points.len();
+        self.products[..n].copy_from_slice(&self.rule.weights);
+        self.inverses[..n].fill([1.0; LANES]);
     }
 
     /// Fills `sums` at `depth` from the subtree at `at`; `unknown` is the product of the path's zero shares.
     /// Recursion ends: a path has at most `max_depth` edges, which parsing bounds.
     fn visit(&mut self, forest: &Forest, at: usize, depth: usize, unknown: f64) {
-        let here = depth * self.points.len();
+        let n = self.rule.points.len();
+        let here = depth * n..(depth + 1) * n;
         let node = forest.trees.nodes[at];
         let (feature, right) = match node {
             Node::Leaf { value } => {
                 let value = value * self.tree_weight;
                 self.out.expected += value * unknown;
-                let n = self.points.len();
-                for (sum, product) in self.sums[here..here + n].iter_mut().zip(&self.products[here..here + n])
-                {
-                    *sum = value * product;
+                for (sum, product) in self.sums[here.clone()].iter_mut().zip(&self.products[here]) {
+                    *sum = product.map(|product| value * product);
                 }
                 return;
             }
@@ -172,7 +174,7 @@ impl<'a> Walk<'a> {
                 (usize::from(feature), right as usize)
             }
         };
-        self.sums[here..here + self.points.len()].fill(0.0);
+        self.sums[here].fill([0.0; LANES]);
         let goes_left = forest.goes_left(node, self.row);
         let share_left = forest.share_left(at + 1, right);
         for (child, share, follows) in
@@ -194,60 +196,62 @@ impl<'a> Walk<'a> {
 
     /// Products and the inverse one level down: the feature's factor is replaced.
     fn descend(&mut self, depth: usize, above: Known, below: Known) {
-        let n = self.points.len();
+        let rule = self.rule;
+        let n = rule.points.len();
         let (old, new) = self.products[depth * n..(depth + 2) * n].split_at_mut(n);
         let (upper, inverses) = self.inverses.split_at_mut(below.inverse * n);
         let above_inverse = &upper[above.inverse * n..][..n];
-        if below.one == 0.0 {
-            let inverse_share = 1.0 / below.zero;
-            for (inverse, &rest) in inverses.iter_mut().zip(&self.inverse_rest) {
-                *inverse = rest * inverse_share;
+        let inverse_share = if below.one == 0.0 { 1.0 / below.zero } else { 0.0 };
+        for i in 0..n {
+            let factor = rule.points[i].map(|t| below.zero * (1.0 - t) + below.one * t);
+            for l in 0..LANES {
+                new[i][l] = old[i][l] * factor[l] * above_inverse[i][l];
             }
-        } else {
-            for (inverse, &t) in inverses.iter_mut().zip(&self.points) {
-                *inverse = 1.0 / (below.zero * (1.0 - t) + t);
-            }
-        }
-        for (((new, old), &t), above_inverse) in new.iter_mut().zip(old).zip(&self.points).zip(above_inverse)
-        {
-            *new = *old * (below.zero * (1.0 - t) + below.one * t) * above_inverse;
+            inverses[i] = if below.one == 0.0 {
+                rule.inverse_rest[i].map(|rest| rest * inverse_share)
+            } else {
+                factor.map(|factor| 1.0 / factor)
+            };
         }
     }
 
     /// Adds the sums one level down to this level's, and gives the part of the feature's value that this edge
     /// makes: what it is worth below less what it was worth above.
     fn collect(&mut self, depth: usize, above: Known, below: Known) -> f64 {
-        let n = self.points.len();
+        let n = self.rule.points.len();
         let (here, under) = self.sums[depth * n..(depth + 2) * n].split_at_mut(n);
         let above_inverse = &self.inverses[above.inverse * n..][..n];
         let below_inverse = &self.inverses[below.inverse * n..][..n];
         let (gain_above, gain_below) = (above.one - above.zero, below.one - below.zero);
-        let mut value = 0.0;
-        for (((here, &under), below_inverse), above_inverse) in
-            here.iter_mut().zip(under.iter()).zip(below_inverse).zip(above_inverse)
-        {
-            *here += under;
-            value += under * (gain_below * below_inverse - gain_above * above_inverse);
+        let mut value = [0.0; LANES];
+        for i in 0..n {
+            for l in 0..LANES {
+                here[i][l] += under[i][l];
+                value[l] +=
+                    under[i][l] * (gain_below * below_inverse[i][l] - gain_above * above_inverse[i][l]);
+            }
         }
-        value
+        value.iter().sum()
     }
 }
 
-/// Points of a rule that is exact for a tree: a path has no more features than edges, and none twice.
-fn points_for(tree_depth: usize, n_features: usize) -> usize {
-    tree_depth.min(n_features).div_ceil(2).max(1)
+/// The rule that is exact for a tree: a path has no more features than edges, and none twice. Made when first asked
+/// for, and kept.
+fn rule(tree_depth: usize, n_features: usize) -> &'static Rule {
+    static BY_LANES: [OnceLock<Rule>; MAX_DEPTH.div_ceil(2 * LANES)] =
+        [const { OnceLock::new() }; MAX_DEPTH.div_ceil(2 * LANES)];
+    let lanes = tree_depth.min(n_features).div_ceil(2 * LANES).clamp(1, BY_LANES.len());
+    BY_LANES[lanes - 1].get_or_init(|| Rule::new(lanes))
 }
 
-/// Gauss-Legendre rules on [0, 1] by number of points; made when first asked for.
-#[derive(Default)]
-struct Rules {
-    by_points: BTreeMap<usize, Vec<(f64, f64)>>,
-}
-
-impl Rules {
-    /// Points and weights of the rule with `n` points.
-    fn of(&mut self, n: usize) -> &[(f64, f64)] {
-        self.by_points.entry(n).or_insert_with(|| gauss_legendre(n))
+impl Rule {
+    fn new(lanes: usize) -> Self {
+        let (mut points, mut weights) = (vec![[0.0; LANES]; lanes], vec![[0.0; LANES]; lanes]);
+        for (i, (point, weight)) in gauss_legendre(lanes * LANES).into_iter().enumerate() {
+            (points[i / LANES][i % LANES], weights[i / LANES][i % LANES]) = (point, weight);
+        }
+        let inverse_rest = points.iter().map(|lane| lane.map(|t| 1.0 / (1.0 - t))).collect();
+        Self { points, weights, inverse_rest }
     }
 }
 
