@@ -5,6 +5,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 
 VENV="$ROOT/.venv"
+# Scripts and the CDK app look for binaries and zips in target/, wherever a person's cargo builds otherwise.
+export CARGO_TARGET_DIR="$ROOT/target"
 STARTED=$SECONDS
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\e[1m' red=$'\e[31m' reset=$'\e[0m'; else bold='' red='' reset=''; fi
