@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -46,6 +47,11 @@ struct WithScores<'a> {
 /// Writes scores, and the members of `rest`, as one line of JSON.
 pub(crate) fn json_scores(out: &mut impl Write, scores: &[Score], rest: Value) -> anyhow::Result<()> {
     json_line(out, &WithScores { scores, rest })
+}
+
+/// A path as it may be shown.
+pub(crate) fn shown(path: &Path) -> String {
+    escape(&path.display().to_string()).into_owned()
 }
 
 /// A table without borders: on a terminal as wide as it, elsewhere as wide as its content.

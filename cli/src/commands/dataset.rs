@@ -1,13 +1,13 @@
 //! `dataset`: compiles published tables of address ranges to one file, and shows what such a file holds.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tribunal_sources::{Input, IpRanges, Table, compile};
 
 use crate::exit::Outcome;
-use crate::output::{escape, json_line, number, table, thousands, write_table};
+use crate::output::{escape, json_line, number, shown, table, thousands, write_table};
 
 /// Arguments of `dataset`.
 #[derive(Debug, clap::Args)]
@@ -77,10 +77,6 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
             print(&ranges, json)
         }
     }
-}
-
-fn shown(path: &Path) -> String {
-    escape(&path.display().to_string()).into_owned()
 }
 
 fn print(ranges: &IpRanges, json: bool) -> anyhow::Result<Outcome> {

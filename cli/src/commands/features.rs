@@ -25,7 +25,7 @@ use tribunal_sources::IpRanges;
 
 use crate::exit::{Failure, Outcome};
 use crate::input::{Given, normalise};
-use crate::output::{counted, escape, json_line, table, thousands, write_table};
+use crate::output::{counted, json_line, shown, table, thousands, write_table};
 use read::{Record, Records};
 use write::Rows;
 
@@ -90,10 +90,6 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
     rows.finish()?;
     counts.report();
     Ok(Outcome::of_refused(counts.refused()))
-}
-
-fn shown(path: &Path) -> String {
-    escape(&path.display().to_string()).into_owned()
 }
 
 fn open_lexicon(path: &Path) -> anyhow::Result<Lexicon> {

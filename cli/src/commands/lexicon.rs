@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use tribunal_features::{Lexicon, LexiconError, lexicon};
 
 use crate::exit::Outcome;
-use crate::output::{escape, json_line, number, table, thousands, write_table};
+use crate::output::{json_line, number, shown, table, thousands, write_table};
 
 /// Arguments of `lexicon`.
 #[derive(Debug, clap::Args)]
@@ -57,10 +57,6 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
             print(&lexicon, json)
         }
     }
-}
-
-fn shown(path: &Path) -> String {
-    escape(&path.display().to_string()).into_owned()
 }
 
 /// An absent table is no failure; one that cannot be read is.
