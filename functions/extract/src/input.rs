@@ -15,6 +15,9 @@ use tribunal_core::time::{parse_rfc3339, rfc3339_millis};
 /// Most bytes of a refused text that are reported.
 const MAX_REFUSED_BYTES: usize = 256;
 
+/// Most bytes of a batch's name; dispatch's have 34.
+const MAX_BATCH_NAME_BYTES: usize = 128;
+
 /// Why an event is not one.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
@@ -29,6 +32,12 @@ pub enum InputError {
     /// The dispatcher's form, but not of the contract.
     #[error("input has items, but is not a dispatcher's batch")]
     Batch(#[source] serde_json::Error),
+    /// The name of the batch is longer than names are: it stands in every log line and score.
+    #[error("batch has a name of {bytes} bytes, the limit is {MAX_BATCH_NAME_BYTES}")]
+    BatchName {
+        /// How long it is.
+        bytes: usize,
+    },
     /// Nothing to do.
     #[error("input has no entities: give 1 to {MAX_BATCH_ENTITIES}")]
     Empty,
@@ -51,9 +60,11 @@ impl InputError {
     pub const fn error_name(&self) -> ErrorName {
         match self {
             Self::TooMany { .. } => ErrorName::BatchTooLarge,
-            Self::Form { .. } | Self::Batch(_) | Self::Empty | Self::StartedAt { .. } => {
-                ErrorName::InvalidInput
-            }
+            Self::Form { .. }
+            | Self::Batch(_)
+            | Self::BatchName { .. }
+            | Self::Empty
+            | Self::StartedAt { .. } => ErrorName::InvalidInput,
         }
     }
 }
@@ -73,6 +84,9 @@ pub(crate) fn parse(input: &ExtractInput) -> Result<Parsed, InputError> {
     if fields.contains_key("items") {
         let batch = ExecutionInput::deserialize(&input.input).map_err(InputError::Batch)?;
         check_count(batch.items.len())?;
+        if batch.batch.len() > MAX_BATCH_NAME_BYTES {
+            return Err(InputError::BatchName { bytes: batch.batch.len() });
+        }
         return Ok(of_items(batch));
     }
     match fields.get("entities") {

@@ -172,6 +172,15 @@ fn what_is_not_an_event_is_refused_by_name() {
 }
 
 #[test]
+fn a_batch_has_a_short_name() {
+    let named = |bytes: usize| json!({"batch": "b".repeat(bytes), "items": [item("a.com", "domain")]});
+    assert!(extract(named(128), &Ranges::Absent).is_ok());
+    let (name, reason) = extract(named(129), &Ranges::Absent).unwrap_err();
+    assert_eq!(name, ErrorName::InvalidInput);
+    assert!(reason.contains("129 bytes, the limit is 128"), "{reason}");
+}
+
+#[test]
 fn a_batch_has_a_size() {
     let texts: Vec<String> = (0..=MAX_BATCH_ENTITIES).map(|i| format!("e{i}.evil-site.com")).collect();
     let (name, reason) = extract(json!({"entities": texts}), &Ranges::Absent).unwrap_err();
