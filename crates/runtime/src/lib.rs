@@ -8,6 +8,7 @@
 
 mod config;
 mod error;
+mod held;
 mod run;
 #[cfg(feature = "sdk")]
 pub mod sdk;
@@ -15,5 +16,6 @@ mod telemetry;
 
 pub use config::{Environment, MissingVariables};
 pub use error::{FunctionError, chain};
+pub use held::Held;
 pub use run::{Invocation, Step, start};
 pub use telemetry::{EventLog, Unit, now_ms};

@@ -28,6 +28,15 @@ impl Invocation {
     pub fn remaining(&self) -> Duration {
         Duration::from_millis(self.deadline_ms.saturating_sub(now_ms()))
     }
+
+    /// Time for a part of the work: at most `limit`, and so that `reserve` is left of the event's time. All of `limit`
+    /// when the event's time is not known.
+    pub fn time_for(&self, limit: Duration, reserve: Duration) -> Duration {
+        match self.deadline_ms {
+            0 => limit,
+            _ => limit.min(self.remaining().saturating_sub(reserve)),
+        }
+    }
 }
 
 impl From<&Context> for Invocation {
@@ -201,6 +210,15 @@ mod tests {
 
     #[test]
     fn time_remaining_is_never_negative() {
-        assert_eq!(Invocation { deadline_ms: 1, ..Invocation::default() }.remaining(), Duration::ZERO);
+        let late = Invocation { deadline_ms: 1, ..Invocation::default() };
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            (late.remaining(), late.time_for(second, Duration::ZERO)),
+            (Duration::ZERO, Duration::ZERO)
+        );
+        assert_eq!(Invocation::default().time_for(second, second), second);
+        let soon = Invocation { deadline_ms: now_ms() + 60_000, ..Invocation::default() };
+        assert_eq!(soon.time_for(second, second), second);
+        assert!(soon.time_for(60 * second, 10 * second) <= 50 * second);
     }
 }

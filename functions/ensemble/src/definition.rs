@@ -5,15 +5,17 @@
 //! object is picked up without a deployment. A definition that is in force stays so until the process ends.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tribunal_core::ErrorName;
 use tribunal_core::ensemble::{DefinitionError, EnsembleDefinition};
 use tribunal_registry::{Registry, RegistryError};
+use tribunal_runtime::Held;
 
 /// Least time between two attempts to load.
 pub const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Time for loading at cold start. Lambda ends an initialisation after 10 s, and starts over.
+const COLD_START_LIMIT: Duration = Duration::from_secs(8);
 
 /// A definition, checked, and its digest.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,14 @@ pub enum LoadError {
     /// The registry does not give it.
     #[error("cannot load the ensemble definition")]
     Registry(#[from] RegistryError),
+    /// The registry did not answer in time.
+    #[error("cannot load the ensemble definition: {location} did not answer within {limit_ms} ms")]
+    TimedOut {
+        /// The registry.
+        location: String,
+        /// The limit.
+        limit_ms: u128,
+    },
     /// It is not one.
     #[error("cannot use {object}")]
     Definition {
@@ -55,6 +65,7 @@ impl LoadError {
     pub fn error_name(&self) -> ErrorName {
         match self {
             Self::Registry(error) => error.error_name(ErrorName::EnsembleUnavailable),
+            Self::TimedOut { .. } => ErrorName::StoreUnavailable,
             Self::Definition { .. } | Self::Version { .. } => ErrorName::EnsembleUnavailable,
         }
     }
@@ -76,53 +87,43 @@ impl Loaded {
             Err(LoadError::Version { object, found: definition.version, expected })
         }
     }
+
+    /// Like [`Loaded::from`], within a time.
+    async fn within(registry: &Registry, limit: Duration) -> Result<Self, LoadError> {
+        tokio::time::timeout(limit, Self::from(registry)).await.unwrap_or_else(|_| {
+            let location = registry.location().to_owned();
+            Err(LoadError::TimedOut { location, limit_ms: limit.as_millis() })
+        })
+    }
 }
 
 /// The definition of a registry, loaded when there is one.
 #[derive(Debug)]
 pub struct Definitions {
     registry: Registry,
-    retry_after: Duration,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-enum State {
-    Ready(Arc<Loaded>),
-    Failed { error: Arc<LoadError>, at: Instant },
+    held: Held<Loaded, LoadError>,
 }
 
 impl Definitions {
     /// Loads the definition, or remembers why not.
     pub async fn start(registry: Registry, retry_after: Duration) -> Self {
-        let state = Mutex::new(State::load(&registry).await);
-        Self { registry, retry_after, state }
+        let loaded = Loaded::within(&registry, COLD_START_LIMIT).await;
+        Self { registry, held: Held::new(loaded, retry_after) }
     }
 
-    /// The definition, loading it if it is time to try again.
+    /// The definition, loading it within `limit` if it is time to try again.
     ///
     /// # Errors
     /// Why the last attempt failed.
-    pub async fn current(&self) -> Result<Arc<Loaded>, Arc<LoadError>> {
-        let mut state = self.state.lock().await;
-        if let State::Failed { at, .. } = &*state
-            && at.elapsed() >= self.retry_after
-        {
-            *state = State::load(&self.registry).await;
-        }
-        match &*state {
-            State::Ready(loaded) => Ok(Arc::clone(loaded)),
-            State::Failed { error, .. } => Err(Arc::clone(error)),
-        }
+    pub async fn current(&self, limit: Duration) -> Result<Arc<Loaded>, Arc<LoadError>> {
+        self.held.get(async || Loaded::within(&self.registry, limit).await).await
     }
-}
 
-impl State {
-    async fn load(registry: &Registry) -> Self {
-        match Loaded::from(registry).await {
-            Ok(loaded) => Self::Ready(Arc::new(loaded)),
-            // The time is taken after the attempt: a slow one is not followed by the next at once.
-            Err(error) => Self::Failed { error: Arc::new(error), at: Instant::now() },
-        }
+    /// The definition as it is now: nothing is loaded.
+    ///
+    /// # Errors
+    /// Why the last attempt failed.
+    pub async fn now(&self) -> Result<Arc<Loaded>, Arc<LoadError>> {
+        self.held.now().await
     }
 }

@@ -22,8 +22,12 @@ const TABLE: &str = "TRIBUNAL_TABLE";
 const TTL_DAYS: &str = "TRIBUNAL_SCORE_TTL_DAYS";
 /// Kept of an event's time for its answer.
 const RESERVE: Duration = Duration::from_millis(500);
-/// Time for the writes when the event has no deadline.
-const DEFAULT_BUDGET: Duration = Duration::from_secs(8);
+/// Most time for the writes.
+const WRITE_LIMIT: Duration = Duration::from_secs(8);
+/// Most time for loading the definition within an event.
+const RELOAD_LIMIT: Duration = Duration::from_secs(4);
+/// Left of an event's time after loading, for writing and answering.
+const WRITE_RESERVE: Duration = Duration::from_secs(4);
 
 /// How long scores are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +102,7 @@ impl<S: ScoreStore> Ensemble<S> {
     }
 
     async fn report_cold_start(&self) {
-        if let Err(error) = self.definitions.current().await {
+        if let Err(error) = self.definitions.now().await {
             let mut log = EventLog::new(Self::NAME);
             log.field("event", "cold_start_failed");
             log.field("error", error.error_name().as_str());
@@ -108,8 +112,12 @@ impl<S: ScoreStore> Ensemble<S> {
         }
     }
 
-    async fn definition(&self) -> Result<Arc<Loaded>, FunctionError> {
-        self.definitions.current().await.map_err(|e: Arc<LoadError>| FunctionError::new(e.error_name(), e))
+    async fn definition(&self, invocation: &Invocation) -> Result<Arc<Loaded>, FunctionError> {
+        let limit = invocation.time_for(RELOAD_LIMIT, WRITE_RESERVE);
+        self.definitions
+            .current(limit)
+            .await
+            .map_err(|e: Arc<LoadError>| FunctionError::new(e.error_name(), e))
     }
 }
 
@@ -126,7 +134,7 @@ impl<S: ScoreStore> Step for Ensemble<S> {
     ) -> Result<EnsembleOutput, FunctionError> {
         log.field("batch", input.features.batch.chars().take(128).collect::<String>());
         check(&input).map_err(|e: InputError| FunctionError::new(e.error_name(), e))?;
-        let loaded = self.definition().await?;
+        let loaded = self.definition(invocation).await?;
         log.field("ensemble", loaded.definition.version.as_str());
         let now = now_ms();
         let scores = score_batch(&loaded.definition, &loaded.digest, &input, &rfc3339_millis(now));
@@ -167,11 +175,7 @@ impl<S: ScoreStore> Ensemble<S> {
     /// Writes what is new, and says how much that was.
     async fn write(&self, items: &[ScoreItem], invocation: &Invocation) -> Result<usize, StoreError> {
         let items = items.iter().map(ScoreItem::to_item).collect::<Result<Vec<_>, _>>()?;
-        let budget = match invocation.deadline_ms {
-            0 => DEFAULT_BUDGET,
-            _ => invocation.remaining().saturating_sub(RESERVE),
-        };
-        write_all(&self.store, items, budget).await
+        write_all(&self.store, items, invocation.time_for(WRITE_LIMIT, RESERVE)).await
     }
 }
 

@@ -51,10 +51,7 @@ impl Extract {
     async fn ranges(&self, invocation: &Invocation) -> Arc<Ranges> {
         let mut held = self.ranges.lock().await;
         if !matches!(*held.ranges, Ranges::Ready(_)) && held.at.elapsed() >= RETRY_AFTER {
-            let limit = match invocation.deadline_ms {
-                0 => RELOAD_LIMIT,
-                _ => RELOAD_LIMIT.min(invocation.remaining().saturating_sub(ANSWER_RESERVE)),
-            };
+            let limit = invocation.time_for(RELOAD_LIMIT, ANSWER_RESERVE);
             *held = Held { ranges: Arc::new(load(&self.registry, limit).await), at: Instant::now() };
         }
         Arc::clone(&held.ranges)

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use tribunal_core::message::{FeatureBatch, PredictionBatch};
 use tribunal_registry::Registry;
-use tribunal_runtime::{EventLog, FunctionError, Invocation, Step, chain};
+use tribunal_runtime::{EventLog, FunctionError, Held, Invocation, Step, chain};
 
 use crate::load::LoadError;
 use crate::predictor::Predictor;
@@ -26,13 +24,7 @@ const ANSWER_RESERVE: Duration = Duration::from_millis(500);
 pub struct Predict {
     registry: Registry,
     model: String,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Clone)]
-enum State {
-    Ready(Arc<Predictor>),
-    Failed { error: Arc<LoadError>, at: Instant },
+    predictor: Held<Predictor, LoadError>,
 }
 
 impl Predict {
@@ -40,15 +32,8 @@ impl Predict {
     /// reason, and finds a corrected object without being deployed again.
     pub async fn start(registry: Registry, model: &str) -> Self {
         let loaded = Predictor::load_within(&registry, model, COLD_START_LIMIT).await;
-        let function = Self {
-            registry,
-            model: model.to_owned(),
-            state: Mutex::new(match loaded {
-                Ok(predictor) => State::Ready(Arc::new(predictor)),
-                Err(error) => State::Failed { error: Arc::new(error), at: Instant::now() },
-            }),
-        };
-        if let State::Failed { error, .. } = &*function.state.lock().await {
+        let function = Self { registry, model: model.to_owned(), predictor: Held::new(loaded, RETRY_AFTER) };
+        if let Err(error) = function.predictor.now().await {
             let mut log = EventLog::new(Self::NAME);
             function.label(&mut log);
             log.field("event", "cold_start_failed");
@@ -66,26 +51,12 @@ impl Predict {
         invocation: &Invocation,
         log: &mut EventLog,
     ) -> Result<Arc<Predictor>, FunctionError> {
-        let mut state = self.state.lock().await;
-        let retry = match &*state {
-            State::Ready(predictor) => return Ok(Arc::clone(predictor)),
-            State::Failed { at, .. } => at.elapsed() >= RETRY_AFTER,
-        };
-        if retry {
+        let load = async || {
             log.field("reload", true);
-            let limit = match invocation.deadline_ms {
-                0 => RELOAD_LIMIT,
-                _ => RELOAD_LIMIT.min(invocation.remaining().saturating_sub(ANSWER_RESERVE)),
-            };
-            *state = match Predictor::load_within(&self.registry, &self.model, limit).await {
-                Ok(predictor) => State::Ready(Arc::new(predictor)),
-                Err(error) => State::Failed { error: Arc::new(error), at: Instant::now() },
-            };
-        }
-        match &*state {
-            State::Ready(predictor) => Ok(Arc::clone(predictor)),
-            State::Failed { error, .. } => Err(FunctionError::new(error.error_name(), Arc::clone(error))),
-        }
+            let limit = invocation.time_for(RELOAD_LIMIT, ANSWER_RESERVE);
+            Predictor::load_within(&self.registry, &self.model, limit).await
+        };
+        self.predictor.get(load).await.map_err(|error| FunctionError::new(error.error_name(), error))
     }
 }
 

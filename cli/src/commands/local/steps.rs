@@ -8,7 +8,7 @@ use tribunal_core::message::{
     CaughtError, EnsembleInput, ExtractInput, FeatureBatch, Item, PredictionOutcome,
 };
 use tribunal_core::time::rfc3339_millis;
-use tribunal_ensemble::score_batch;
+use tribunal_ensemble::{Loaded, score_batch};
 use tribunal_extract::{Extraction, Ranges};
 use tribunal_predict::Predictor;
 use tribunal_registry::Registry;
@@ -35,9 +35,7 @@ struct Member {
 impl Steps {
     /// Loads what a registry has in force. A model that cannot be loaded abstains, as it does when deployed.
     pub(super) async fn load(registry: &Registry, ranges: Ranges) -> anyhow::Result<Self> {
-        let published = registry.load_ensemble().await?;
-        let definition = EnsembleDefinition::parse(&published.bytes)
-            .with_context(|| format!("{} is not an ensemble definition", published.object))?;
+        let Loaded { definition, digest } = Loaded::from(registry).await?;
         let mut predictors = Vec::with_capacity(definition.members.len());
         for member in &definition.members {
             let predictor = Predictor::load(registry, &member.model).await.map_err(|error| CaughtError {
@@ -47,7 +45,7 @@ impl Steps {
             predictors.push(Member { model: member.model.clone(), predictor });
         }
         let extraction = Extraction::new().context("the lexicon that is built in is damaged")?;
-        Ok(Self { extraction, ranges, predictors, definition, definition_digest: published.digest })
+        Ok(Self { extraction, ranges, predictors, definition, definition_digest: digest })
     }
 
     /// Models that could not be loaded, and why.

@@ -1,7 +1,11 @@
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::memory::InMemory;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use serde_json::json;
+use tokio::time::Instant;
 use tribunal_core::ErrorName;
 use tribunal_core::digest::sha256;
 use tribunal_registry::Registry;
@@ -9,6 +13,8 @@ use tribunal_runtime::chain;
 
 use super::support::{block_on, definition, definition_json};
 use crate::definition::Definitions;
+
+const LIMIT: Duration = Duration::from_secs(4);
 
 /// Publishes a definition under `version`, whatever it says.
 pub(super) fn publish(folder: &Path, version: &str, text: &str) {
@@ -29,7 +35,7 @@ fn a_definition_is_loaded_with_its_digest() {
     let text = definition_json().to_string();
     publish(folder.path(), "7", &text);
     block_on(async {
-        let loaded = definitions(folder.path(), Duration::MAX).await.current().await.unwrap();
+        let loaded = definitions(folder.path(), Duration::MAX).await.current(LIMIT).await.unwrap();
         assert_eq!(loaded.definition, definition());
         assert_eq!(loaded.digest, sha256(text.as_bytes()));
     });
@@ -55,7 +61,7 @@ fn what_is_wrong_names_the_object() {
         let folder = tempfile::tempdir().unwrap();
         publish(folder.path(), version, text);
         block_on(async {
-            let error = definitions(folder.path(), Duration::MAX).await.current().await.unwrap_err();
+            let error = definitions(folder.path(), Duration::MAX).await.current(LIMIT).await.unwrap_err();
             assert_eq!(error.error_name(), ErrorName::EnsembleUnavailable);
             assert!(chain(&error).starts_with(expected), "{}", chain(&error));
         });
@@ -68,7 +74,7 @@ fn a_corrupt_object_names_itself() {
     publish(folder.path(), "7", &definition_json().to_string());
     std::fs::write(folder.path().join("ensemble/versions/7.json"), "{ }").unwrap();
     block_on(async {
-        let error = definitions(folder.path(), Duration::MAX).await.current().await.unwrap_err();
+        let error = definitions(folder.path(), Duration::MAX).await.current(LIMIT).await.unwrap_err();
         assert_eq!(error.error_name(), ErrorName::EnsembleUnavailable);
         let text = chain(&error);
         assert!(
@@ -85,14 +91,28 @@ fn a_corrected_object_is_picked_up_but_not_asked_for_at_every_event() {
         let patient = definitions(folder.path(), Duration::from_secs(3_600)).await;
         let eager = definitions(folder.path(), Duration::ZERO).await;
         for definitions in [&patient, &eager] {
-            let error = definitions.current().await.unwrap_err();
+            let error = definitions.current(LIMIT).await.unwrap_err();
             assert_eq!(error.error_name(), ErrorName::EnsembleUnavailable);
             assert!(chain(&error).contains("ensemble/current.json"), "{}", chain(&error));
         }
         publish(folder.path(), "7", &definition_json().to_string());
-        assert!(patient.current().await.is_err(), "not before its time");
-        assert!(eager.current().await.is_ok());
+        assert!(patient.current(LIMIT).await.is_err(), "not before its time");
+        assert!(eager.current(LIMIT).await.is_ok());
         std::fs::remove_file(folder.path().join("ensemble/current.json")).unwrap();
-        assert!(eager.current().await.is_ok(), "what is in force stays so");
+        assert!(eager.current(LIMIT).await.is_ok(), "what is in force stays so");
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_does_not_answer_is_transient() {
+    let wait_get_per_call = Duration::from_secs(60);
+    let config = ThrottleConfig { wait_get_per_call, ..ThrottleConfig::default() };
+    let slow = Registry::with_store(Arc::new(ThrottledStore::new(InMemory::new(), config)), "slow");
+    let began = Instant::now();
+    let definitions = Definitions::start(slow, Duration::from_secs(5)).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "Lambda ends an initialisation after 10 s");
+    tokio::time::advance(Duration::from_secs(5)).await;
+    let error = definitions.current(LIMIT).await.unwrap_err();
+    assert_eq!(error.error_name(), ErrorName::StoreUnavailable);
+    assert!(error.to_string().ends_with("slow did not answer within 4000 ms"), "{error}");
 }
