@@ -181,3 +181,14 @@ fn a_closed_output_is_no_failure() {
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     assert_eq!(stderr(&output), "");
 }
+
+#[test]
+fn waiting_for_more_than_can_be_asked_for_is_refused_before_anything_is_sent() {
+    let names = |count: usize| (0..count).map(|i| format!("name-{i}.com\n")).collect::<String>();
+    let arguments = ["--endpoint-url", NOWHERE, "enqueue", "--wait"];
+    let output = tribunal(&arguments, &names(2_001));
+    assert_eq!(code(&output), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--wait takes at most 2000 entities"), "{}", stderr(&output));
+    let output = tribunal(&arguments, &names(2_000));
+    assert_eq!(code(&output), Some(5), "as many as are allowed get as far as the stack: {}", stderr(&output));
+}

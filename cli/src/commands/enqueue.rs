@@ -114,10 +114,11 @@ struct Report {
 
 /// Sends the entities.
 pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
-    let input = args.input.open()?;
+    let mut input = args.input.open()?;
+    let first = if args.wait { all_of(&mut input)? } else { VecDeque::new() };
     let stack = Stack::connect(&globals).await?;
     let started = now_ms();
-    let mut report = send_all(&args, input, &stack).await?;
+    let mut report = send_all(&args, first, input, &stack).await?;
     show::refused(&report.refused, report.refused_count);
     let waited =
         if args.wait { Some(wait_for(&mut report, &stack, started, args.timeout).await?) } else { None };
@@ -133,19 +134,34 @@ pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome>
     Ok(Outcome::of_refused(report.refused_count))
 }
 
-async fn send_all(args: &Args, input: Input, stack: &Stack) -> anyhow::Result<Report> {
+/// Everything that is given, if it is no more than `--wait` takes: read before anything is sent.
+fn all_of(input: &mut Input) -> anyhow::Result<VecDeque<Result<Given, Refused>>> {
+    let all: VecDeque<_> = input.take(MAX_WAITED + 1).collect::<io::Result<_>>()?;
+    anyhow::ensure!(
+        all.len() <= MAX_WAITED,
+        Failure::usage(format!("--wait takes at most {MAX_WAITED} entities"))
+            .hint("enqueue without --wait, and follow with `tribunal watch`")
+    );
+    Ok(all)
+}
+
+async fn send_all(
+    args: &Args,
+    mut first: VecDeque<Result<Given, Refused>>,
+    mut input: Input,
+    stack: &Stack,
+) -> anyhow::Result<Report> {
     let queue = Queue::new(stack.sqs(), &stack.outputs.queue_url, &stack.reach);
     let progress = show::progress::of(&input);
     let mut packer = Packer::new(args.source.as_deref(), args.tlp.map(Tlp::as_str));
     let mut report = Report::default();
     let mut under_way = FuturesUnordered::new();
-    let mut input = input;
     let mut ready: VecDeque<Batch> = VecDeque::new();
     let mut ended = false;
     while !ended || !ready.is_empty() || !under_way.is_empty() {
         while !ended && ready.is_empty() {
-            match input.next() {
-                Some(next) => ready.extend(take(next?, args, &mut packer, &mut report)?),
+            match first.pop_front().map(Ok).or_else(|| input.next()) {
+                Some(next) => ready.extend(take(next?, args, &mut packer, &mut report)),
                 None => {
                     ended = true;
                     ready.extend(packer.finish());
@@ -173,7 +189,7 @@ fn take(
     args: &Args,
     packer: &mut Packer,
     report: &mut Report,
-) -> anyhow::Result<Option<Batch>> {
+) -> Option<Batch> {
     let checked = next.and_then(|given| {
         if args.raw {
             return Ok(given.text);
@@ -185,19 +201,14 @@ fn take(
         Ok(given.text)
     });
     let refused = match checked.and_then(|text| packer.add(&text)) {
-        Ok(batch) => return Ok(batch),
+        Ok(batch) => return batch,
         Err(refused) => refused,
     };
     report.refused_count += 1;
     if report.refused.len() < show::MAX_REFUSED {
         report.refused.push(refused);
     }
-    anyhow::ensure!(
-        report.names.len() <= MAX_WAITED,
-        Failure::usage(format!("--wait takes at most {MAX_WAITED} entities"))
-            .hint("enqueue without --wait, and follow with `tribunal watch`")
-    );
-    Ok(None)
+    None
 }
 
 async fn send(queue: &Queue, batch: Batch) -> anyhow::Result<(Batch, Sent)> {
