@@ -146,6 +146,12 @@ pub enum PredictError {
         /// Name of the objective.
         objective: String,
     },
+    /// The engine cannot take this forest on this processor.
+    #[error("engine {engine} cannot take this model on this processor")]
+    NoEngine {
+        /// Its name.
+        engine: &'static str,
+    },
     /// The file holds no covers (sums of hessians, counts of samples), which contributions are weighted with.
     #[error("the model holds no covers, contributions cannot be computed")]
     NoCovers,

@@ -1,49 +1,78 @@
 //! The forest: what every format is brought into.
 
+use crate::engine::Prepared;
 use crate::error::ParseError;
+use crate::input::InputStep;
+use crate::linear::Linear;
+use crate::link::Link;
 use crate::tree::Nodes;
-use crate::{Format, MAX_FEATURES, MAX_TREES};
+use crate::{Format, MAX_FEATURES, MAX_OUTPUTS, MAX_TREES};
 
-/// How a margin becomes an output.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Link {
-    /// The margin is the output, and no probability (regression).
-    Identity,
-    /// The margin is the probability of class 1 already (averaged trees).
-    Probability,
-    /// Probability of class 1 = 1 / (1 + exp(-slope x margin)), in `f32` where the trainer computes in `f32`.
-    /// For a LightGBM random forest the margin is divided by the number of trees first: its raw score is the
-    /// sum.
-    Logistic {
-        /// LightGBM's parameter `sigmoid`; 1 for XGBoost.
-        slope: f64,
-    },
-}
-
-/// How the leaves that a row reaches become its margin.
+/// How the leaves that a row reaches become its margins.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Aggregation {
-    /// XGBoost: `f32`, starting from `base`, in tree order; each leaf times its tree's weight where there are
-    /// weights (DART).
-    SumF32 { base: f32, tree_weights: Option<Vec<f32>> },
-    /// LightGBM: `f64`, starting from zero, in tree order. Its random forests are `averaged`: the raw score
-    /// is the sum, and the link function takes the sum divided by the number of trees.
-    SumF64 { averaged: bool },
-    /// `f64` sum from zero in tree order, divided by the number of trees.
+    /// XGBoost and ONNX: `f32`, in tree order.
+    SumF32 {
+        /// Start of the sum, one per output.
+        base: Vec<f32>,
+        /// Each leaf times its tree's weight, rounded, before it is added (DART).
+        tree_weights: Option<Vec<f32>>,
+        /// ONNX: the sum starts from zero, and the base is added last.
+        base_last: bool,
+        /// ONNX `AVERAGE`: the sum is divided by the number of trees before the base is added.
+        mean: bool,
+    },
+    /// `f64`, in tree order: LightGBM (from zero), gradient boosting of scikit-learn (from its baseline), CatBoost
+    /// (from zero, then `scale` and `bias`).
+    SumF64 {
+        /// Start of the sum, one per output.
+        start: Vec<f64>,
+        /// The finished sum times this, plus `bias`; not computed when it would be x 1 + 0.
+        scale: f64,
+        /// One per output; empty for zeros.
+        bias: Vec<f64>,
+        /// LightGBM's random forests: the raw score is the sum, the link function takes the sum divided by the
+        /// number of trees of an output.
+        averaged: bool,
+    },
+    /// `f64` sum from zero in tree order, divided by the number of trees of an output.
     Mean,
 }
 
+impl Aggregation {
+    /// LightGBM's sum: `f64`, from zero.
+    pub(crate) fn sum_f64(n_outputs: usize, averaged: bool) -> Self {
+        Self::SumF64 { start: vec![0.0; n_outputs], scale: 1.0, bias: Vec::new(), averaged }
+    }
+
+    /// Whether the sum, and with it the link function, is in `f32`.
+    pub(crate) fn is_f32(&self) -> bool {
+        matches!(self, Self::SumF32 { .. })
+    }
+}
+
 /// A model, checked and ready.
+///
+/// It has trees or a linear part. A tree has scalar leaves and belongs to one output, or has leaves with one
+/// value per output.
 #[derive(Debug, Clone)]
 pub struct Forest {
     pub(crate) n_features: usize,
     pub(crate) feature_names: Option<Vec<String>>,
     pub(crate) objective: String,
+    pub(crate) n_outputs: usize,
     pub(crate) link: Link,
     pub(crate) aggregation: Aggregation,
-    /// LightGBM takes a value of at most 1e-35 in magnitude for zero before it looks at any tree.
-    pub(crate) flush_tiny: bool,
+    /// What happens to a row before any tree sees it.
+    pub(crate) input: Vec<InputStep>,
     pub(crate) trees: Nodes,
+    /// Output of each tree; empty when there is one output, or leaves are vectors.
+    pub(crate) tree_outputs: Vec<u16>,
+    /// Instead of trees.
+    pub(crate) linear: Option<Linear>,
+    /// Layouts of the fast engines, made when they are first needed.
+    #[expect(dead_code, reason = "read by the fast engines")]
+    pub(crate) prepared: Prepared,
 }
 
 impl Forest {
@@ -71,7 +100,12 @@ impl Forest {
         self.feature_names.as_deref()
     }
 
-    /// Number of trees.
+    /// Values that a row's answer has: 1, or the number of classes or targets.
+    pub fn n_outputs(&self) -> usize {
+        self.n_outputs
+    }
+
+    /// Number of trees; 0 for a linear model.
     pub fn n_trees(&self) -> usize {
         self.trees.roots.len()
     }
@@ -94,6 +128,26 @@ impl Forest {
     /// How a margin becomes an output.
     pub fn link(&self) -> Link {
         self.link
+    }
+
+    /// Whether [`Forest::contributions`] can be computed: the file holds covers, or the model is linear.
+    pub fn has_covers(&self) -> bool {
+        self.linear.is_some() || !self.trees.covers.is_empty()
+    }
+
+    /// Whether leaves hold one value per output.
+    pub(crate) fn has_vector_leaves(&self) -> bool {
+        !self.trees.vectors.is_empty()
+    }
+
+    /// The output that a tree with scalar leaves adds to.
+    pub(crate) fn output_of(&self, tree: usize) -> usize {
+        self.tree_outputs.get(tree).map_or(0, |&output| usize::from(output))
+    }
+
+    /// Trees that add to one output.
+    pub(crate) fn trees_per_output(&self) -> usize {
+        if self.tree_outputs.is_empty() { self.n_trees() } else { self.n_trees() / self.n_outputs }
     }
 }
 
@@ -128,6 +182,15 @@ pub(crate) fn check_trees(n_trees: usize) -> Result<(), ParseError> {
     }
     if n_trees > MAX_TREES {
         return Err(ParseError::TooLarge { what: "trees", value: n_trees, limit: MAX_TREES });
+    }
+    Ok(())
+}
+
+/// Checks the number of classes or targets.
+#[expect(dead_code, reason = "called by the formats that have several outputs")]
+pub(crate) fn check_outputs(n_outputs: usize) -> Result<(), ParseError> {
+    if n_outputs == 0 || n_outputs > MAX_OUTPUTS {
+        return Err(ParseError::TooLarge { what: "outputs", value: n_outputs, limit: MAX_OUTPUTS });
     }
     Ok(())
 }

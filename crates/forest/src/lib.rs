@@ -13,7 +13,7 @@
 //! Errors: a file that is not a sound model gives a [`ParseError`] that names the place. No input panics, and
 //! time and memory are proportional to the size of the file (and up to 64 MiB for sets of categories).
 //!
-//! What it does not do: train, read or write files, use threads, evaluate multi-class or multi-output models,
+//! What it does not do: train, read or write files, use threads, evaluate categories by value,
 //! linear leaves or linear boosters. It refuses those by name.
 //!
 //! ```
@@ -29,28 +29,35 @@
 //! forest.probabilities(&[7.0, 8.0, f32::NAN], &mut probabilities)?;
 //! assert_eq!(probabilities, [0.25, 0.75, 0.25]);
 //! let why = forest.contributions(&[8.0])?;
-//! assert!((why.expected - 0.5).abs() < 1e-12 && (why.values[0] - 0.25).abs() < 1e-12);
+//! assert!((why.expected[0] - 0.5).abs() < 1e-12 && (why.values[0] - 0.25).abs() < 1e-12);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod engine;
 mod error;
 mod forest;
 mod format;
+mod input;
 mod lightgbm;
-mod predict;
+mod linear;
+mod link;
 mod shap;
 mod tree;
 mod tribunal_json;
 mod ubj;
 mod xgboost;
 
+pub use engine::Engine;
 pub use error::{ParseError, PredictError, TreeFault};
-pub use forest::{Forest, Link};
+pub use forest::Forest;
 pub use format::Format;
+pub use link::Link;
 pub use shap::Contributions;
 
 /// Most features of a model.
 pub const MAX_FEATURES: usize = 65_536;
+/// Most classes or targets of a model.
+pub const MAX_OUTPUTS: usize = 1 << 12;
 /// Most trees of a model.
 pub const MAX_TREES: usize = 1 << 20;
 /// Most nodes of a model, over all trees.

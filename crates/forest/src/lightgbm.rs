@@ -13,8 +13,11 @@
 
 use std::str::FromStr;
 
+use crate::engine::Prepared;
 use crate::error::{ParseError, TreeFault};
-use crate::forest::{Aggregation, Forest, Link, check_features, check_trees};
+use crate::forest::{Aggregation, Forest, check_features, check_trees};
+use crate::input::InputStep;
+use crate::link::Link;
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode, less_than_for_at_most};
 
 const CATEGORICAL: u8 = 1;
@@ -123,9 +126,13 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         feature_names: Some(names),
         objective,
         link,
-        aggregation: Aggregation::SumF64 { averaged: head.find("average_output").is_some() },
-        flush_tiny: true,
+        aggregation: Aggregation::sum_f64(1, head.find("average_output").is_some()),
+        n_outputs: 1,
+        input: vec![InputStep::FlushTiny],
         trees: trees(&mut lines, n_features)?,
+        tree_outputs: Vec::new(),
+        linear: None,
+        prepared: Prepared::default(),
     })
 }
 
@@ -220,7 +227,7 @@ fn push_tree(
             raw.push(splits.node(node, &sets).map_err(at)?);
         }
     }
-    raw.extend(leaf_values.into_iter().map(|value| RawNode::Leaf { value }));
+    raw.extend(leaf_values.into_iter().zip(0..).map(|(value, id)| RawNode::Leaf { value, id }));
     let mut covers: Vec<f64> = block.list("internal_count")?;
     covers.extend(block.list::<f64>("leaf_count")?);
     if inner == 0 {

@@ -23,16 +23,17 @@ use std::sync::OnceLock;
 use crate::MAX_DEPTH;
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
-use crate::predict::flush_tiny;
 use crate::tree::{Node, Nodes};
 
-/// What moved one row's margin.
+/// What moved one row's margins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contributions {
-    /// One per feature, in margin space (averaged trees: in probability space).
+    /// Output by output, one per feature (`n_outputs x n_features`), in margin space (averaged trees: in
+    /// probability space).
     pub values: Vec<f64>,
-    /// Mean margin over the training data; with all `values` added it is the row's margin.
-    pub expected: f64,
+    /// One per output: the mean margin over the training data; with the output's `values` added it is the row's
+    /// margin.
+    pub expected: Vec<f64>,
 }
 
 /// What the path from the root says of one feature; its factor at point t is zero (1 - t) + one t, which is above
@@ -53,7 +54,7 @@ impl Known {
 }
 
 impl Forest {
-    /// Contributions of every feature to one row's margin.
+    /// Contributions of every feature to one row's margins.
     ///
     /// # Errors
     /// [`PredictError::RowLength`] when `row` is not one row; [`PredictError::NoCovers`] when the file holds
@@ -62,35 +63,87 @@ impl Forest {
         if row.len() != self.n_features {
             return Err(PredictError::RowLength { len: row.len(), n_features: self.n_features });
         }
-        if self.trees.covers.is_empty() {
+        let mut all = Vec::new();
+        self.contributions_batch(row, &mut all)?;
+        let mut contributions = Contributions { values: Vec::new(), expected: Vec::new() };
+        for output in all.chunks_exact(self.n_features + 1) {
+            contributions.values.extend_from_slice(&output[..self.n_features]);
+            contributions.expected.push(output[self.n_features]);
+        }
+        Ok(contributions)
+    }
+
+    /// Contributions to the margins of row-major `rows`, `n x n_outputs x (n_features + 1)`, replacing the contents
+    /// of `out`: after an output's features comes its expected margin, as in XGBoost's `pred_contribs`.
+    ///
+    /// # Errors
+    /// As for [`Forest::contributions`]; [`PredictError::RowLength`] when `rows` does not hold whole rows.
+    pub fn contributions_batch(&self, rows: &[f32], out: &mut Vec<f64>) -> Result<(), PredictError> {
+        out.clear();
+        let n = self.n_rows(rows)?;
+        if !self.has_covers() {
             return Err(PredictError::NoCovers);
         }
-        let mut flushed = Vec::new();
-        let row = if self.flush_tiny {
-            flush_tiny(row, &mut flushed);
-            &flushed
-        } else {
-            row
-        };
-        let mut walk = Walk::new(&self.trees, row);
-        for (tree, (&root, &depth)) in self.trees.roots.iter().zip(&self.trees.depths).enumerate() {
-            walk.start(
-                depth,
-                match &self.aggregation {
-                    Aggregation::SumF32 { tree_weights: Some(weights), .. } => {
-                        weights.get(tree).map_or(1.0, |&w| f64::from(w))
-                    }
-                    Aggregation::Mean => 1.0 / self.trees.roots.len() as f64,
-                    _ => 1.0,
-                },
-            );
-            walk.visit(self, root as usize, 0, 1.0);
+        let width = self.n_outputs * (self.n_features + 1);
+        out.resize(n * width, 0.0);
+        let mut buffer = Vec::new();
+        let mut walk = Walk::new(&self.trees, self.n_features);
+        for (row, out) in rows.chunks_exact(self.n_features).zip(out.chunks_exact_mut(width)) {
+            let row = self.transformed(row, &mut buffer);
+            match &self.linear {
+                Some(linear) => linear.contributions(row, out),
+                None => self.explain(row, &mut walk, out),
+            }
         }
-        let mut out = walk.out;
-        if let Aggregation::SumF32 { base, .. } = &self.aggregation {
-            out.expected += f64::from(*base);
+        Ok(())
+    }
+
+    /// Adds one row's contributions to `out`, which is all zeros.
+    fn explain(&self, row: &[f32], walk: &mut Walk, out: &mut [f64]) {
+        for tree in 0..self.n_trees() {
+            let outputs = if self.has_vector_leaves() {
+                0..self.n_outputs
+            } else {
+                let output = self.output_of(tree);
+                output..output + 1
+            };
+            for output in outputs {
+                let out = &mut out[output * (self.n_features + 1)..][..self.n_features + 1];
+                walk.start(self.trees.depths[tree], self.weight_of(tree), output);
+                walk.visit(
+                    self,
+                    row,
+                    out,
+                    At { node: self.trees.roots[tree] as usize, depth: 0, unknown: 1.0 },
+                );
+            }
         }
-        Ok(out)
+        for (output, out) in out.chunks_exact_mut(self.n_features + 1).enumerate() {
+            out[self.n_features] += self.offset_of(output);
+        }
+    }
+
+    /// What a tree's leaves are multiplied with in the margin.
+    fn weight_of(&self, tree: usize) -> f64 {
+        match &self.aggregation {
+            Aggregation::SumF32 { tree_weights: Some(weights), .. } => f64::from(weights[tree]),
+            Aggregation::SumF32 { mean: false, .. } => 1.0,
+            Aggregation::SumF64 { scale, .. } => *scale,
+            Aggregation::SumF32 { mean: true, .. } | Aggregation::Mean => {
+                1.0 / self.trees_per_output() as f64
+            }
+        }
+    }
+
+    /// The part of a margin that no tree gives.
+    fn offset_of(&self, output: usize) -> f64 {
+        match &self.aggregation {
+            Aggregation::SumF32 { base, .. } => f64::from(base[output]),
+            Aggregation::SumF64 { start, scale, bias, .. } => {
+                start[output] * scale + bias.get(output).copied().unwrap_or_default()
+            }
+            Aggregation::Mean => 0.0,
+        }
     }
 
     /// The share of the training data at a split that went left; a half when none went there at all.
@@ -113,13 +166,14 @@ struct Rule {
     inverse_rest: Vec<Lanes>,
 }
 
-/// One row on its way through all trees. Vectors by depth have as many lanes per depth as the tree's rule.
-struct Walk<'a> {
-    row: &'a [f32],
+/// Rows on their way through all trees. Vectors by depth have as many lanes per depth as the tree's rule.
+struct Walk {
     /// For the present tree.
     rule: &'static Rule,
     /// Weight of the present tree.
     tree_weight: f64,
+    /// The value that is explained, of leaves that are vectors.
+    component: usize,
     /// By feature: what the path says of it.
     known: Vec<Known>,
     /// By depth: weight of the point x product of the factors of all features on the path.
@@ -128,69 +182,84 @@ struct Walk<'a> {
     inverses: Vec<Lanes>,
     /// By depth: sum over the leaves below of value x product.
     sums: Vec<Lanes>,
-    out: Contributions,
 }
 
-impl<'a> Walk<'a> {
-    fn new(trees: &Nodes, row: &'a [f32]) -> Self {
-        let rule = rule(trees.max_depth, row.len());
+/// A place on the way: a node, its depth, and the product of the path's zero shares.
+#[derive(Clone, Copy)]
+struct At {
+    node: usize,
+    depth: usize,
+    unknown: f64,
+}
+
+impl Walk {
+    fn new(trees: &Nodes, n_features: usize) -> Self {
+        let rule = rule(trees.max_depth, n_features);
         let levels = vec![[0.0; LANES]; rule.points.len() * (trees.max_depth + 1)];
         Self {
-            row,
             rule,
             tree_weight: 1.0,
-            known: vec![Known::NOTHING; row.len()],
+            component: 0,
+            known: vec![Known::NOTHING; n_features],
             products: levels.clone(),
             inverses: levels.clone(),
             sums: levels,
-            out: Contributions { values: vec![0.0; row.len()], expected: 0.0 },
         }
     }
 
-    fn start(&mut self, tree_depth: usize, tree_weight: f64) {
-        self.tree_weight = tree_weight;
-        self.rule = rule(tree_depth, self.row.len());
+    fn start(&mut self, tree_depth: usize, tree_weight: f64, component: usize) {
+        (self.tree_weight, self.component) = (tree_weight, component);
+        self.rule = rule(tree_depth, self.known.len());
         let n = self.rule.points.len();
         self.products[..n].copy_from_slice(&self.rule.weights);
         self.inverses[..n].fill([1.0; LANES]);
     }
 
-    /// Fills `sums` at `depth` from the subtree at `at`; `unknown` is the product of the path's zero shares.
-    /// Recursion ends: a path has at most `max_depth` edges, which parsing bounds.
-    fn visit(&mut self, forest: &Forest, at: usize, depth: usize, unknown: f64) {
+    /// Fills `sums` at the place's depth from the subtree there, and adds to `out`, which holds the output's features
+    /// and then its expected margin. Recursion ends: a path has at most `max_depth` edges, which parsing bounds.
+    fn visit(&mut self, forest: &Forest, row: &[f32], out: &mut [f64], at: At) {
         let n = self.rule.points.len();
-        let here = depth * n..(depth + 1) * n;
-        let node = forest.trees.nodes[at];
+        let here = at.depth * n..(at.depth + 1) * n;
+        let node = forest.trees.nodes[at.node];
         let (feature, right) = match node {
-            Node::Leaf { value } => {
-                let value = value * self.tree_weight;
-                self.out.expected += value * unknown;
-                for (sum, product) in self.sums[here.clone()].iter_mut().zip(&self.products[here]) {
-                    *sum = product.map(|product| value * product);
-                }
-                return;
-            }
             Node::Numeric { feature, right, .. } | Node::Categorical { feature, right, .. } => {
                 (usize::from(feature), right as usize)
             }
+            Node::Leaf { value } => return self.leaf(value, out, at),
+            Node::Vector { at: first } => {
+                return self.leaf(forest.trees.vectors[first as usize + self.component], out, at);
+            }
         };
         self.sums[here].fill([0.0; LANES]);
-        let goes_left = forest.goes_left(node, self.row);
-        let share_left = forest.share_left(at + 1, right);
+        let goes_left = forest.goes_left(node, row);
+        let share_left = forest.share_left(at.node + 1, right);
         for (child, share, follows) in
-            [(at + 1, share_left, goes_left), (right, 1.0 - share_left, !goes_left)]
+            [(at.node + 1, share_left, goes_left), (right, 1.0 - share_left, !goes_left)]
         {
             let above = self.known[feature];
             let one = if follows { above.one } else { 0.0 };
-            let below = Known { zero: above.zero * share, one, inverse: depth + 1 };
+            let below = Known { zero: above.zero * share, one, inverse: at.depth + 1 };
             // Both zero: every product below is zero, known or not.
             if below.zero > 0.0 || below.one > 0.0 {
-                self.descend(depth, above, below);
+                self.descend(at.depth, above, below);
                 self.known[feature] = below;
-                self.visit(forest, child, depth + 1, unknown * share);
+                let child = At { node: child, depth: at.depth + 1, unknown: at.unknown * share };
+                self.visit(forest, row, out, child);
                 self.known[feature] = above;
-                self.out.values[feature] += self.collect(depth, above, below);
+                out[feature] += self.collect(at.depth, above, below);
             }
+        }
+    }
+
+    fn leaf(&mut self, value: f64, out: &mut [f64], at: At) {
+        let n = self.rule.points.len();
+        let here = at.depth * n..(at.depth + 1) * n;
+        let value = value * self.tree_weight;
+        if let Some(expected) = out.last_mut() {
+            *expected += value * at.unknown;
+        }
+        for (sum, product) in self.sums[here.clone()].iter_mut().zip(&self.products[here]) {
+            *sum = product.map(|product| value * product);
         }
     }
 

@@ -17,6 +17,8 @@ const MAX_SET_WORDS: usize = 1 << 24;
 pub(crate) enum Node {
     /// End of the walk.
     Leaf { value: f64 },
+    /// End of the walk, with one value per output: `at` is the position of the first in [`Nodes::vectors`].
+    Vector { at: u32 },
     /// Left if `x < threshold`. A threshold of `NaN` sends every present value left.
     Numeric { feature: u16, missing: Missing, threshold: f32, right: u32 },
     /// Left or right by membership in a set; `set` is its position in [`Nodes::sets`].
@@ -50,8 +52,11 @@ pub(crate) enum CategoryRule {
 /// A split as a file has it, with the children's numbers in the file.
 #[derive(Debug, Clone)]
 pub(crate) enum RawNode {
-    /// Leaf.
-    Leaf { value: f64 },
+    /// Leaf; `id` is its number as the trainer counts it.
+    Leaf { value: f64, id: u32 },
+    /// Leaf with one value per output; `at` is what [`Nodes::push_vector`] gave.
+    #[expect(dead_code, reason = "made by the formats that have several outputs")]
+    Vector { at: u32, id: u32 },
     /// Numeric split in walking form.
     Numeric { feature: i64, missing: Missing, threshold: f32, left: i64, right: i64 },
     /// Categorical split; `set` is a position in [`Nodes::sets`].
@@ -63,6 +68,10 @@ pub(crate) enum RawNode {
 pub(crate) struct Nodes {
     /// Every tree's nodes, in preorder.
     pub(crate) nodes: Vec<Node>,
+    /// Number of each leaf as the trainer counts it; 0 for splits.
+    pub(crate) leaf_ids: Vec<u32>,
+    /// Values of the leaves that are vectors.
+    pub(crate) vectors: Vec<f64>,
     /// Weight of training data that reached each node; empty when the file has none.
     pub(crate) covers: Vec<f64>,
     /// Position of each tree's root.
@@ -153,6 +162,10 @@ impl Nodes {
         }
         let (node, children) = convert(raw, n_features)?;
         self.nodes.push(node);
+        self.leaf_ids.push(match *raw {
+            RawNode::Leaf { id, .. } | RawNode::Vector { id, .. } => id,
+            RawNode::Numeric { .. } | RawNode::Categorical { .. } => 0,
+        });
         if let Some(&cover) = cover {
             self.covers.push(checked_cover(cover)?);
         }
@@ -162,6 +175,20 @@ impl Nodes {
             stack.push(Pending { number: left, parent, depth, right_of: None });
         }
         Ok(())
+    }
+
+    /// Appends the values of a leaf that is a vector and gives their position.
+    #[expect(dead_code, reason = "called by the formats that have several outputs")]
+    pub(crate) fn push_vector(&mut self, values: &[f64]) -> Result<u32, TreeFault> {
+        if let Some(&value) = values.iter().find(|v| !v.is_finite()) {
+            return Err(TreeFault::Value { what: "leaf value", value });
+        }
+        let at = self.vectors.len();
+        if at.saturating_add(values.len()) > MAX_NODES {
+            return Err(TreeFault::Value { what: "number of leaf values", value: at as f64 });
+        }
+        self.vectors.extend_from_slice(values);
+        Ok(at as u32)
     }
 
     /// Appends a set of categories from 0 to `limit` (exclusive) and gives its position.
@@ -216,8 +243,9 @@ fn convert(raw: &RawNode, n_features: usize) -> Result<(Node, Children), TreeFau
         _ => Err(TreeFault::Feature { feature, n_features }),
     };
     Ok(match *raw {
-        RawNode::Leaf { value } if value.is_finite() => (Node::Leaf { value }, None),
-        RawNode::Leaf { value } => return Err(TreeFault::Value { what: "leaf value", value }),
+        RawNode::Leaf { value, .. } if value.is_finite() => (Node::Leaf { value }, None),
+        RawNode::Vector { at, .. } => (Node::Vector { at }, None),
+        RawNode::Leaf { value, .. } => return Err(TreeFault::Value { what: "leaf value", value }),
         RawNode::Numeric { feature, missing, threshold, left, right } => {
             let feature = checked(feature)?;
             (Node::Numeric { feature, missing, threshold, right: 0 }, Some((left, right)))

@@ -7,8 +7,10 @@
 use serde::Deserialize;
 
 use crate::Format;
+use crate::engine::Prepared;
 use crate::error::{ParseError, TreeFault};
-use crate::forest::{Aggregation, Forest, Link, check_features, check_trees};
+use crate::forest::{Aggregation, Forest, check_features, check_trees};
+use crate::link::Link;
 use crate::tree::{Missing, Nodes, RawNode, less_than_for_at_most};
 
 /// Greatest value of a leaf. scikit-learn divides sums of sample weights that were added in different orders,
@@ -72,8 +74,12 @@ pub(crate) fn from_json(bytes: &[u8]) -> Result<Forest, ParseError> {
         objective: file.aggregation,
         link: Link::Probability,
         aggregation: Aggregation::Mean,
-        flush_tiny: false,
+        n_outputs: 1,
+        input: Vec::new(),
         trees,
+        tree_outputs: Vec::new(),
+        linear: None,
+        prepared: Prepared::default(),
     })
 }
 
@@ -114,7 +120,7 @@ fn raw_node(tree: &Tree, node: usize) -> Result<RawNode, TreeFault> {
     if left == -1 && right == -1 {
         let value = tree.value[node];
         return match (0.0..=MAX_LEAF).contains(&value) {
-            true => Ok(RawNode::Leaf { value }),
+            true => Ok(RawNode::Leaf { value, id: node as u32 }),
             false => Err(TreeFault::Value { what: "probability of a leaf", value }),
         };
     }

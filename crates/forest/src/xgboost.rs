@@ -13,8 +13,10 @@ use serde::Deserialize;
 use serde::de::{self, Visitor};
 
 use crate::Format;
+use crate::engine::Prepared;
 use crate::error::{ParseError, TreeFault};
-use crate::forest::{Aggregation, Forest, Link, check_features, check_trees};
+use crate::forest::{Aggregation, Forest, check_features, check_trees};
+use crate::link::Link;
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode};
 
 /// XGBoost's `OutOfRangeCat`: categories are below 2^24, up to which every integer is an `f32`.
@@ -143,9 +145,18 @@ fn build(file: File) -> Result<Forest, ParseError> {
         feature_names: names,
         objective: objective.name,
         link,
-        aggregation: Aggregation::SumF32 { base, tree_weights: weights },
-        flush_tiny: false,
+        aggregation: Aggregation::SumF32 {
+            base: vec![base],
+            tree_weights: weights,
+            base_last: false,
+            mean: false,
+        },
+        n_outputs: 1,
+        input: Vec::new(),
         trees,
+        tree_outputs: Vec::new(),
+        linear: None,
+        prepared: Prepared::default(),
     })
 }
 
@@ -234,7 +245,7 @@ fn raw_node(tree: &Tree, node: usize, sets: &[Option<u32>]) -> Result<RawNode, T
     let (left, right) = (i64::from(tree.left_children[node]), i64::from(tree.right_children[node]));
     let condition = tree.split_conditions[node];
     if left == -1 {
-        return Ok(RawNode::Leaf { value: f64::from(condition) });
+        return Ok(RawNode::Leaf { value: f64::from(condition), id: node as u32 });
     }
     let feature = i64::from(tree.split_indices[node]);
     let default_left = tree.default_left[node].0;

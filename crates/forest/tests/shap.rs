@@ -116,7 +116,7 @@ fn contributions_are_shapley_values() {
                 .collect();
             let got = forest.contributions(&row).unwrap();
             let expected = trees.iter().map(|t| t.game(0, &row, 0)).sum::<f64>() / 3.0;
-            assert!((got.expected - expected).abs() < 1e-12, "seed {seed}");
+            assert!((got.expected[0] - expected).abs() < 1e-12, "seed {seed}");
             for feature in 0..N_FEATURES {
                 let expected = shapley(&trees, &row, feature);
                 let off = (got.values[feature] - expected).abs();

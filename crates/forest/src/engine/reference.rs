@@ -1,0 +1,162 @@
+//! The reference engine: every other one is held against it.
+//!
+//! Rows are taken in blocks, and every tree is walked for the whole block before the next tree, so that a
+//! tree's nodes stay in the nearest cache; within a row the trees are summed in the order of the file, which
+//! is what makes the sum exact.
+
+use crate::error::PredictError;
+use crate::forest::{Aggregation, Forest};
+use crate::tree::{CategoryRule, Missing, Node};
+
+/// Rows walked through one tree before the next tree.
+const BLOCK_ROWS: usize = 64;
+
+impl Forest {
+    /// Appends the margins of whole rows.
+    pub(crate) fn reference_margins(&self, rows: &[f32], out: &mut Vec<f64>) {
+        out.reserve(rows.len() / self.n_features * self.n_outputs);
+        let mut buffer = Vec::new();
+        for block in rows.chunks(BLOCK_ROWS * self.n_features) {
+            let block = self.transformed(block, &mut buffer);
+            match &self.linear {
+                Some(linear) => block.chunks_exact(self.n_features).for_each(|row| linear.margins(row, out)),
+                None => self.block_margins(block, out),
+            }
+        }
+    }
+
+    /// Number of the leaf that each row reaches in each tree, `n x n_trees`, as the trainer counts them
+    /// (`pred_leaf`, `apply`), replacing the contents of `out`. A linear model has none.
+    ///
+    /// # Errors
+    /// [`PredictError::RowLength`] when `rows` does not hold whole rows.
+    pub fn leaves(&self, rows: &[f32], out: &mut Vec<u32>) -> Result<(), PredictError> {
+        out.clear();
+        self.n_rows(rows)?;
+        let mut buffer = Vec::new();
+        for row in rows.chunks_exact(self.n_features) {
+            let row = self.transformed(row, &mut buffer);
+            out.extend(self.trees.roots.iter().map(|&root| self.trees.leaf_ids[self.leaf_at(root, row)]));
+        }
+        Ok(())
+    }
+
+    fn block_margins(&self, block: &[f32], out: &mut Vec<f64>) {
+        let n = block.len() / self.n_features * self.n_outputs;
+        match &self.aggregation {
+            Aggregation::SumF32 { base, tree_weights, base_last, mean } => {
+                let mut sums = vec![0.0_f32; n];
+                if !base_last {
+                    sums.chunks_exact_mut(self.n_outputs).for_each(|sums| sums.copy_from_slice(base));
+                }
+                self.add_leaves(block, &mut sums, |sum, tree, leaf| {
+                    // Exact: these leaves were `f32` in the file.
+                    let leaf = leaf as f32;
+                    *sum += tree_weights.as_ref().map_or(leaf, |weights| weights[tree] * leaf);
+                });
+                let divisor = if *mean { self.trees_per_output() as f32 } else { 1.0 };
+                out.extend(sums.iter().enumerate().map(|(i, &sum)| {
+                    let sum = if *mean { sum / divisor } else { sum };
+                    f64::from(if *base_last { sum + base[i % self.n_outputs] } else { sum })
+                }));
+            }
+            Aggregation::SumF64 { start, scale, bias, .. } => {
+                let mut sums = vec![0.0; n];
+                sums.chunks_exact_mut(self.n_outputs).for_each(|sums| sums.copy_from_slice(start));
+                self.add_leaves(block, &mut sums, |sum, _, leaf| *sum += leaf);
+                let scaled = *scale != 1.0 || !bias.is_empty();
+                out.extend(sums.iter().enumerate().map(|(i, &sum)| {
+                    let bias = bias.get(i % self.n_outputs).copied().unwrap_or_default();
+                    if scaled { sum * scale + bias } else { sum }
+                }));
+            }
+            Aggregation::Mean => {
+                let mut sums = vec![0.0; n];
+                self.add_leaves(block, &mut sums, |sum, _, leaf| *sum += leaf);
+                let divisor = self.trees_per_output() as f64;
+                out.extend(sums.iter().map(|sum| sum / divisor));
+            }
+        }
+    }
+
+    /// Walks every tree for every row of a block, and adds the leaf to the row's sum of the tree's output.
+    fn add_leaves<T>(&self, block: &[f32], sums: &mut [T], add: impl Fn(&mut T, usize, f64)) {
+        for (tree, &root) in self.trees.roots.iter().enumerate() {
+            let output = self.output_of(tree);
+            let rows = block.chunks_exact(self.n_features).zip(sums.chunks_exact_mut(self.n_outputs));
+            for (row, sums) in rows {
+                match self.trees.nodes[self.leaf_at(root, row)] {
+                    Node::Leaf { value } => add(&mut sums[output], tree, value),
+                    Node::Vector { at } => {
+                        let vector = &self.trees.vectors[at as usize..][..self.n_outputs];
+                        sums.iter_mut().zip(vector).for_each(|(sum, &value)| add(sum, tree, value));
+                    }
+                    Node::Numeric { .. } | Node::Categorical { .. } => {}
+                }
+            }
+        }
+    }
+
+    /// Position of the leaf that `row` reaches. The walk ends: children stand behind their parent.
+    fn leaf_at(&self, root: u32, row: &[f32]) -> usize {
+        let mut at = root as usize;
+        loop {
+            let node = self.trees.nodes[at];
+            match node {
+                Node::Leaf { .. } | Node::Vector { .. } => return at,
+                Node::Numeric { right, .. } | Node::Categorical { right, .. } => {
+                    at = if self.goes_left(node, row) { at + 1 } else { right as usize };
+                }
+            }
+        }
+    }
+
+    /// Whether `row` goes left at `node`; `false` at a leaf.
+    #[inline]
+    pub(crate) fn goes_left(&self, node: Node, row: &[f32]) -> bool {
+        match node {
+            Node::Leaf { .. } | Node::Vector { .. } => false,
+            Node::Numeric { feature, missing, threshold, .. } => {
+                numeric_goes_left(row[usize::from(feature)], threshold, missing)
+            }
+            Node::Categorical { feature, rule, set, .. } => {
+                category_goes_left(row[usize::from(feature)], &self.trees.sets[set as usize], rule)
+            }
+        }
+    }
+}
+
+#[inline]
+fn numeric_goes_left(x: f32, threshold: f32, missing: Missing) -> bool {
+    if x.is_nan() {
+        return matches!(missing, Missing::Left | Missing::ZeroLeft);
+    }
+    match missing {
+        Missing::ZeroLeft if x == 0.0 => true,
+        Missing::ZeroRight if x == 0.0 => false,
+        // Not `x < threshold`: a threshold of `NaN` sends every present value left.
+        _ => !matches!(
+            x.partial_cmp(&threshold),
+            Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Equal)
+        ),
+    }
+}
+
+fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
+    // Truncated, as both trainers do; XGBoost looks at the sign before, LightGBM after (-0.5 is its category
+    // 0).
+    let category = x as i64;
+    match rule {
+        CategoryRule::Lightgbm => !x.is_nan() && contains(set, category),
+        CategoryRule::XgboostMissingLeft if x.is_nan() => true,
+        CategoryRule::XgboostMissingRight if x.is_nan() => false,
+        CategoryRule::XgboostMissingLeft | CategoryRule::XgboostMissingRight => {
+            x < 0.0 || !contains(set, category)
+        }
+    }
+}
+
+fn contains(set: &[u32], category: i64) -> bool {
+    let word = usize::try_from(category / 32).ok().and_then(|w| set.get(w));
+    category >= 0 && word.is_some_and(|bits| bits >> (category % 32) & 1 == 1)
+}
