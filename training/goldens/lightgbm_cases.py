@@ -39,8 +39,9 @@ def lightgbm_case(name: str, seed: int, params: dict, rounds: int, n: int, categ
     }
     if params["objective"] != "binary":
         del answers["probabilities"]
-    write(folder, {"lightgbm-text": "model.txt"}, f"lightgbm {lgb.__version__}", "f8", pool, answers, seed=seed,
-          infinities=True, tolerance=1e-10)
+    trainer = f"lightgbm {lgb.__version__}"
+    write(folder, {"lightgbm-text": "model.txt"}, trainer, "f8", pool, answers, seed=seed, infinities=True,
+          tolerance=1e-10)
 
 
 def main() -> None:
