@@ -5,7 +5,7 @@
 //! in the last place they may differ. Probabilities and responses may differ by one unit, since the exponential
 //! function is the platform's; contributions by the tolerance of the case, since XGBoost sums them in `f32`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
