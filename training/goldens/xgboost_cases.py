@@ -13,6 +13,7 @@ import pickle
 import tempfile
 from pathlib import Path
 
+import joblib
 import numpy as np
 import xgboost as xgb
 from common import (
@@ -130,11 +131,13 @@ def case(name: str, seed: int, params: dict, rounds: int, n: int = VARIANT_ROWS,
 
 
 def pickles(name: str, seed: int, holder, objective: str, names=None, n: int = VARIANT_ROWS, **more) -> None:
-    """A Booster or a fitted scikit-learn wrapper, pickled by every protocol."""
+    """A Booster or a fitted scikit-learn wrapper, pickled by every protocol, and as joblib does it."""
     folder, files = folder_of(name), []
     for protocol in range(6):
         files.append(f"model-{protocol}.pickle")
         (folder / files[-1]).write_bytes(pickle.dumps(holder, protocol=protocol))
+    files.append("model.joblib")
+    joblib.dump(holder, folder / files[-1])
     model = holder.get_booster() if hasattr(holder, "get_booster") else holder
     write_case(folder, {"xgboost-pickle": files}, model, seed, n, objective, names=names, **more)
 
