@@ -71,7 +71,6 @@ pub struct Forest {
     /// Instead of trees.
     pub(crate) linear: Option<Linear>,
     /// Layouts of the fast engines, made when they are first needed.
-    #[expect(dead_code, reason = "read by the fast engines")]
     pub(crate) prepared: Prepared,
 }
 

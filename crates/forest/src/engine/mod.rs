@@ -1,12 +1,19 @@
 //! From rows to margins: the engines, and which of them takes a call.
 //!
-//! The reference engine is slow and obviously right. The others give the same bits, faster, each for some shapes of
-//! forest and some processors; [`Engine::available`] says which of them can take a forest here.
+//! The reference engine is slow and obviously right: it walks the nodes of the file. The fast engines give the same
+//! bits. They differ by the instructions that they use; all of them run on a [`Layout`], which the shape of the
+//! forest decides, and choose between a kernel for single rows and one for many by the number of rows.
 
+mod isa;
+mod lines;
 mod reference;
 
+use std::sync::{Arc, OnceLock};
+
 use crate::error::PredictError;
-use crate::forest::Forest;
+use crate::forest::{Aggregation, Forest};
+
+pub(crate) use isa::Isa;
 
 /// A way to compute margins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,23 +21,49 @@ use crate::forest::Forest;
 pub enum Engine {
     /// Walks the nodes of the file one by one.
     Reference,
+    /// Plain Rust, for every processor.
+    Portable,
+    /// aarch64.
+    Neon,
+    /// x86-64 with AVX2.
+    Avx2,
+    /// x86-64 with AVX-512 (F, BW, DQ, VL, VBMI).
+    Avx512,
 }
 
 impl Engine {
     /// Every engine.
-    pub const ALL: [Self; 1] = [Self::Reference];
+    pub const ALL: [Self; 5] = [Self::Reference, Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// In reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reference => "reference",
+            Self::Portable => "portable",
+            Self::Neon => "neon",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
         }
     }
 
-    /// The engines that can take `forest` on this processor.
+    /// The engines that can take `forest` on this processor, slowest first.
     pub fn available(forest: &Forest) -> Vec<Self> {
-        let _ = forest;
-        Self::ALL.to_vec()
+        Self::ALL
+            .into_iter()
+            .filter(|engine| {
+                engine.isa().is_none_or(|isa| isa.is_available() && forest.prepared.layout(forest).is_some())
+            })
+            .collect()
+    }
+
+    fn isa(self) -> Option<Isa> {
+        match self {
+            Self::Reference => None,
+            Self::Portable => Some(Isa::Portable),
+            Self::Neon => Some(Isa::Neon),
+            Self::Avx2 => Some(Isa::Avx2),
+            Self::Avx512 => Some(Isa::Avx512),
+        }
     }
 }
 
@@ -40,12 +73,42 @@ impl std::fmt::Display for Engine {
     }
 }
 
-/// The layouts of the fast engines, each made when first needed.
+/// The trees once more, laid out for the fast engines. The first that can take a forest is the one that is used.
+#[derive(Debug)]
+pub(crate) enum Layout {}
+
+impl Layout {
+    /// `None`: no layout takes this forest (linear models, vector leaves).
+    fn build(forest: &Forest) -> Option<Self> {
+        let _ = forest;
+        None
+    }
+
+    /// Sums of whole rows that went through [`Forest::transformed`], `n x n_outputs`: each starts from
+    /// [`Forest::start`], takes the leaves of its output in tree order, and is not yet finished.
+    fn sums(&self, forest: &Forest, isa: Isa, rows: &[f32], sums: &mut [f64]) {
+        let _ = (forest, isa, rows, sums);
+        match *self {}
+    }
+}
+
+/// The layout of the fast engines, made when first needed.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Prepared {}
+pub(crate) struct Prepared(OnceLock<Option<Arc<Layout>>>);
+
+impl Prepared {
+    fn layout(&self, forest: &Forest) -> Option<&Layout> {
+        self.0.get_or_init(|| Layout::build(forest).map(Arc::new)).as_deref()
+    }
+}
 
 impl Forest {
-    /// Margins of row-major `rows`, `n x n_outputs`, replacing the contents of `out`.
+    /// Builds the fast engines' layout now, so that the first call to [`Forest::margins`] does not have to.
+    pub fn prepare(&self) {
+        self.prepared.layout(self);
+    }
+
+    /// Margins of row-major `rows`, `n x n_outputs`, replacing the contents of `out`, by the fastest engine.
     ///
     /// XGBoost: the raw margin; LightGBM: the raw score; CatBoost: `RawFormulaVal`; averaged trees: the mean, which
     /// is the probability; isolation forest: the mean path length.
@@ -53,7 +116,13 @@ impl Forest {
     /// # Errors
     /// [`PredictError::RowLength`] when `rows` does not hold whole rows.
     pub fn margins(&self, rows: &[f32], out: &mut Vec<f64>) -> Result<(), PredictError> {
-        self.margins_with(Engine::Reference, rows, out)
+        out.clear();
+        self.n_rows(rows)?;
+        match self.prepared.layout(self) {
+            Some(layout) => self.layout_margins(layout, Isa::best(), rows, out),
+            None => self.reference_margins(rows, out),
+        }
+        Ok(())
     }
 
     /// As [`Forest::margins`], by one engine.
@@ -63,10 +132,60 @@ impl Forest {
     pub fn margins_with(&self, engine: Engine, rows: &[f32], out: &mut Vec<f64>) -> Result<(), PredictError> {
         out.clear();
         self.n_rows(rows)?;
-        match engine {
-            Engine::Reference => self.reference_margins(rows, out),
-        }
+        let Some(isa) = engine.isa() else {
+            self.reference_margins(rows, out);
+            return Ok(());
+        };
+        let layout = self.prepared.layout(self).filter(|_| isa.is_available());
+        let layout = layout.ok_or(PredictError::NoEngine { engine: engine.as_str() })?;
+        self.layout_margins(layout, isa, rows, out);
         Ok(())
+    }
+
+    fn layout_margins(&self, layout: &Layout, isa: Isa, rows: &[f32], out: &mut Vec<f64>) {
+        let mut buffer = Vec::new();
+        let rows = self.transformed(rows, &mut buffer);
+        out.resize(rows.len() / self.n_features * self.n_outputs, 0.0);
+        layout.sums(self, isa, rows, out);
+        self.finish(out);
+    }
+
+    /// Where the sum of an output starts; an `f32` where sums are `f32`.
+    pub(crate) fn start(&self, output: usize) -> f64 {
+        match &self.aggregation {
+            Aggregation::SumF32 { base, base_last: false, .. } => f64::from(base[output]),
+            Aggregation::SumF64 { start, .. } => start[output],
+            Aggregation::SumF32 { .. } | Aggregation::Mean => 0.0,
+        }
+    }
+
+    /// What a tree's leaf adds to the sum: its value, times the tree's weight if trees have weights.
+    pub(crate) fn addend(&self, tree: usize, value: f64) -> f64 {
+        match &self.aggregation {
+            Aggregation::SumF32 { tree_weights: Some(weights), .. } => f64::from(weights[tree] * value as f32),
+            _ => value,
+        }
+    }
+
+    /// From finished sums to margins, in place.
+    pub(crate) fn finish(&self, sums: &mut [f64]) {
+        let n = self.trees_per_output();
+        match &self.aggregation {
+            Aggregation::SumF32 { base, base_last, mean, .. } if *base_last || *mean => {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let total = if *mean { *sum as f32 / n as f32 } else { *sum as f32 };
+                    *sum = f64::from(if *base_last { total + base[i % self.n_outputs] } else { total });
+                }
+            }
+            Aggregation::SumF64 { scale, bias, .. } if *scale != 1.0 || !bias.is_empty() => {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    let bias = bias.get(i % self.n_outputs).copied().unwrap_or_default();
+                    *sum = *sum * scale + bias;
+                }
+            }
+            Aggregation::SumF32 { .. } | Aggregation::SumF64 { .. } => {}
+            Aggregation::Mean => sums.iter_mut().for_each(|sum| *sum /= n as f64),
+        }
     }
 
     /// Number of rows in `rows`.

@@ -5,7 +5,7 @@
 //! is what makes the sum exact.
 
 use crate::error::PredictError;
-use crate::forest::{Aggregation, Forest};
+use crate::forest::Forest;
 use crate::tree::{CategoryRule, Missing, Node};
 
 /// Rows walked through one tree before the next tree.
@@ -42,54 +42,33 @@ impl Forest {
     }
 
     fn block_margins(&self, block: &[f32], out: &mut Vec<f64>) {
+        let first = out.len();
         let n = block.len() / self.n_features * self.n_outputs;
-        match &self.aggregation {
-            Aggregation::SumF32 { base, tree_weights, base_last, mean } => {
-                let mut sums = vec![0.0_f32; n];
-                if !base_last {
-                    sums.chunks_exact_mut(self.n_outputs).for_each(|sums| sums.copy_from_slice(base));
-                }
-                self.add_leaves(block, &mut sums, |sum, tree, leaf| {
-                    // Exact: these leaves were `f32` in the file.
-                    let leaf = leaf as f32;
-                    *sum += tree_weights.as_ref().map_or(leaf, |weights| weights[tree] * leaf);
-                });
-                let divisor = if *mean { self.trees_per_output() as f32 } else { 1.0 };
-                out.extend(sums.iter().enumerate().map(|(i, &sum)| {
-                    let sum = if *mean { sum / divisor } else { sum };
-                    f64::from(if *base_last { sum + base[i % self.n_outputs] } else { sum })
-                }));
-            }
-            Aggregation::SumF64 { start, scale, bias, .. } => {
-                let mut sums = vec![0.0; n];
-                sums.chunks_exact_mut(self.n_outputs).for_each(|sums| sums.copy_from_slice(start));
-                self.add_leaves(block, &mut sums, |sum, _, leaf| *sum += leaf);
-                let scaled = *scale != 1.0 || !bias.is_empty();
-                out.extend(sums.iter().enumerate().map(|(i, &sum)| {
-                    let bias = bias.get(i % self.n_outputs).copied().unwrap_or_default();
-                    if scaled { sum * scale + bias } else { sum }
-                }));
-            }
-            Aggregation::Mean => {
-                let mut sums = vec![0.0; n];
-                self.add_leaves(block, &mut sums, |sum, _, leaf| *sum += leaf);
-                let divisor = self.trees_per_output() as f64;
-                out.extend(sums.iter().map(|sum| sum / divisor));
-            }
+        let starts: Vec<f64> = (0..self.n_outputs).map(|output| self.start(output)).collect();
+        if self.aggregation.is_f32() {
+            // Exact both ways: starts and leaves were `f32` in the file.
+            let mut sums: Vec<f32> = starts.iter().cycle().take(n).map(|&s| s as f32).collect();
+            self.add_leaves(block, &mut sums, |sum, leaf| *sum += leaf as f32);
+            out.extend(sums.into_iter().map(f64::from));
+        } else {
+            let mut sums: Vec<f64> = starts.iter().cycle().take(n).copied().collect();
+            self.add_leaves(block, &mut sums, |sum, leaf| *sum += leaf);
+            out.extend(sums);
         }
+        self.finish(&mut out[first..]);
     }
 
     /// Walks every tree for every row of a block, and adds the leaf to the row's sum of the tree's output.
-    fn add_leaves<T>(&self, block: &[f32], sums: &mut [T], add: impl Fn(&mut T, usize, f64)) {
+    fn add_leaves<T>(&self, block: &[f32], sums: &mut [T], add: impl Fn(&mut T, f64)) {
         for (tree, &root) in self.trees.roots.iter().enumerate() {
             let output = self.output_of(tree);
             let rows = block.chunks_exact(self.n_features).zip(sums.chunks_exact_mut(self.n_outputs));
             for (row, sums) in rows {
                 match self.trees.nodes[self.leaf_at(root, row)] {
-                    Node::Leaf { value } => add(&mut sums[output], tree, value),
+                    Node::Leaf { value } => add(&mut sums[output], self.addend(tree, value)),
                     Node::Vector { at } => {
                         let vector = &self.trees.vectors[at as usize..][..self.n_outputs];
-                        sums.iter_mut().zip(vector).for_each(|(sum, &value)| add(sum, tree, value));
+                        sums.iter_mut().zip(vector).for_each(|(sum, &v)| add(sum, self.addend(tree, v)));
                     }
                     Node::Numeric { .. } | Node::Categorical { .. } => {}
                 }
