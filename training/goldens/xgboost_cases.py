@@ -179,7 +179,30 @@ def shapes() -> None:
     parity = np.isnan(wide).sum(axis=1) % 2
     case("xgboost-wide", 115, {**LOGISTIC, "max_depth": 3, "colsample_bynode": 0.05}, 60, data=(wide, parity),
          names=None, n_features=300)
+    edge_thresholds()
     case("xgboost-root-only", 116, {**LOGISTIC, "gamma": 1e6}, 3)
+
+
+def edge_thresholds() -> None:
+    """A model whose thresholds are moved to where comparisons go wrong, answered by the trainer itself."""
+    edges = [-0.0, 0.0, 1e-45, -1e-45, 1.1754942e-38, 3.4028235e38, -3.4028235e38, np.inf, -np.inf]
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "model.json"
+        model = train({**LOGISTIC, "max_depth": 5}, 9, training_data())
+        model.save_model(str(path))
+        whole = json.loads(path.read_text())
+        split = 0
+        for tree in whole["learner"]["gradient_booster"]["model"]["trees"]:
+            for node, left in enumerate(tree["left_children"]):
+                if left != -1:
+                    split += 1
+                    if split % 3 == 0:
+                        tree["split_conditions"][node] = edges[split // 3 % len(edges)]
+        path.write_text(json.dumps(whole))
+        model = xgb.Booster(model_file=str(path))
+    folder = folder_of("xgboost-edge-thresholds")
+    files = save(model, folder, ["ubj", "json"])
+    write_case(folder, files, model, 119, MAIN_ROWS, LOGISTIC["objective"], without=("contributions",))
 
 
 def classes_and_outputs() -> None:
