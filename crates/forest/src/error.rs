@@ -22,6 +22,12 @@ pub enum ParseError {
         /// What was found there.
         reason: String,
     },
+    /// A compiled file is not as it must be.
+    #[error("tribunal-compiled model is not readable: {reason}")]
+    Compiled {
+        /// What was found.
+        reason: String,
+    },
     /// A line of LightGBM's text is not as it must be.
     #[error("lightgbm-text model is not readable at line {line}: {reason}")]
     Text {
@@ -151,6 +157,12 @@ pub enum PredictError {
     NoEngine {
         /// Its name.
         engine: &'static str,
+    },
+    /// A compiled file whose checksum holds and whose trees do not: it was made to deceive.
+    #[error("the compiled model's trees are not sound: {reason}")]
+    Corrupt {
+        /// What was found.
+        reason: String,
     },
     /// The file holds no covers (sums of hessians, counts of samples), which contributions are weighted with.
     #[error("the model holds no covers, contributions cannot be computed")]

@@ -1,5 +1,7 @@
 //! The forest: what every format is brought into.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::Prepared;
 use crate::error::ParseError;
 use crate::input::InputStep;
@@ -9,7 +11,7 @@ use crate::tree::Nodes;
 use crate::{Format, MAX_FEATURES, MAX_OUTPUTS, MAX_TREES};
 
 /// How the leaves that a row reaches become its margins.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Aggregation {
     /// XGBoost and ONNX: `f32`, in tree order.
     SumF32 {
@@ -86,6 +88,7 @@ impl Forest {
             Format::XgboostJson => crate::xgboost::from_json(bytes),
             Format::LightgbmText => crate::lightgbm::from_text(bytes),
             Format::TribunalForest => crate::tribunal_json::from_json(bytes),
+            Format::Compiled => crate::compiled::from_bytes(bytes),
         }
     }
 
@@ -106,17 +109,17 @@ impl Forest {
 
     /// Number of trees; 0 for a linear model.
     pub fn n_trees(&self) -> usize {
-        self.trees.roots.len()
+        self.prepared.packed().map_or(self.trees.roots.len(), |packed| packed.meta.n_trees)
     }
 
     /// Number of nodes over all trees, leaves included.
     pub fn n_nodes(&self) -> usize {
-        self.trees.nodes.len()
+        self.prepared.packed().map_or(self.trees.nodes.len(), |packed| packed.meta.n_nodes)
     }
 
     /// Edges of the longest walk; 0 when every tree is a single leaf.
     pub fn max_depth(&self) -> usize {
-        self.trees.max_depth
+        self.prepared.packed().map_or(self.trees.max_depth, |packed| packed.meta.max_depth)
     }
 
     /// The trainer's name of the objective: `binary:logistic`, `binary`, `mean`, ...
@@ -131,12 +134,16 @@ impl Forest {
 
     /// Whether [`Forest::contributions`] can be computed: the file holds covers, or the model is linear.
     pub fn has_covers(&self) -> bool {
-        self.linear.is_some() || !self.trees.covers.is_empty()
+        let covers = match self.prepared.packed() {
+            Some(packed) => packed.meta.cover_width > 0,
+            None => !self.trees.covers.is_empty(),
+        };
+        self.linear.is_some() || covers
     }
 
     /// Whether leaves hold one value per output.
     pub(crate) fn has_vector_leaves(&self) -> bool {
-        !self.trees.vectors.is_empty()
+        self.prepared.packed().map_or(!self.trees.vectors.is_empty(), |packed| packed.meta.n_vectors > 0)
     }
 
     /// The output that a tree with scalar leaves adds to.
@@ -186,7 +193,6 @@ pub(crate) fn check_trees(n_trees: usize) -> Result<(), ParseError> {
 }
 
 /// Checks the number of classes or targets.
-#[expect(dead_code, reason = "called by the formats that have several outputs")]
 pub(crate) fn check_outputs(n_outputs: usize) -> Result<(), ParseError> {
     if n_outputs == 0 || n_outputs > MAX_OUTPUTS {
         return Err(ParseError::TooLarge { what: "outputs", value: n_outputs, limit: MAX_OUTPUTS });

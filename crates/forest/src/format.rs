@@ -20,12 +20,15 @@ pub enum Format {
     /// Averaged trees in JSON, described in `crates/forest/FORMAT.md`.
     #[serde(rename = "tribunal-forest-json")]
     TribunalForest,
+    /// The compiled form of any of the others, made by [`crate::Forest::compile`].
+    #[serde(rename = "tribunal-compiled")]
+    Compiled,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] =
-        [Self::XgboostUbj, Self::XgboostJson, Self::LightgbmText, Self::TribunalForest];
+    pub const ALL: [Self; 5] =
+        [Self::XgboostUbj, Self::XgboostJson, Self::LightgbmText, Self::TribunalForest, Self::Compiled];
 
     /// As in a manifest.
     pub const fn as_str(self) -> &'static str {
@@ -34,6 +37,7 @@ impl Format {
             Self::XgboostJson => "xgboost-json",
             Self::LightgbmText => "lightgbm-text",
             Self::TribunalForest => "tribunal-forest-json",
+            Self::Compiled => "tribunal-compiled",
         }
     }
 
@@ -41,6 +45,9 @@ impl Format {
     /// did not say the format: [`crate::Forest::parse`] decides whether the file is sound.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         let head = bytes.get(..DETECT_BYTES.min(bytes.len()))?;
+        if head.starts_with(&crate::compiled::MAGIC) {
+            return Some(Self::Compiled);
+        }
         let text = head.trim_ascii_start();
         if text.starts_with(b"tree\n") || text.starts_with(b"tree\r\n") {
             return Some(Self::LightgbmText);
@@ -77,12 +84,13 @@ mod tests {
 
     #[test]
     fn detects_by_the_first_bytes() {
-        let cases: [(&[u8], Option<Format>); 8] = [
+        let cases: [(&[u8], Option<Format>); 9] = [
             (b"", None),
             (b"tree\nversion=v4\n", Some(Format::LightgbmText)),
             (b"{L\0\0\0\0\0\0\0\x07learner{", Some(Format::XgboostUbj)),
             (b" {\"learner\": {", Some(Format::XgboostJson)),
             (b"{\"format\": \"tribunal-forest\"", Some(Format::TribunalForest)),
+            (b"tribunal\x01\0\0\0", Some(Format::Compiled)),
             (b"{\"x\": 1}", None),
             (b"\x80\x04\x95", None),
             (b"{", None),

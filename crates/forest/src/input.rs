@@ -1,15 +1,16 @@
 //! What happens to a row before any tree sees it.
 
+use serde::{Deserialize, Serialize};
+
 /// LightGBM's `kZeroThreshold`.
 const ZERO_THRESHOLD: f32 = 1e-35;
 
 /// One step; the steps of a model are taken in order, in `f32`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum InputStep {
     /// LightGBM: a value of at most 1e-35 in magnitude becomes zero.
     FlushTiny,
     /// ONNX `Scaler`: (x - offset) x scale; one of each per feature, or one for all.
-    #[expect(dead_code, reason = "made by the ONNX parser")]
     Scale {
         /// Subtracted.
         offset: Vec<f32>,
@@ -17,13 +18,11 @@ pub(crate) enum InputStep {
         scale: Vec<f32>,
     },
     /// ONNX `Normalizer`: divided by the row's norm, unless that is zero.
-    #[expect(dead_code, reason = "made by the ONNX parser")]
     Normalize(Norm),
 }
 
 /// A norm of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "made by the ONNX parser")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Norm {
     /// Greatest value (not magnitude), as onnxruntime has it.
     Max,

@@ -33,6 +33,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod compiled;
 mod engine;
 mod error;
 mod forest;
@@ -47,6 +48,7 @@ mod tribunal_json;
 mod ubj;
 mod xgboost;
 
+pub use compiled::Source;
 pub use engine::Engine;
 pub use error::{ParseError, PredictError, TreeFault};
 pub use forest::Forest;

@@ -1,7 +1,9 @@
 //! Linear models: XGBoost's `gblinear`, logistic regression.
 
+use serde::{Deserialize, Serialize};
+
 /// Weights instead of trees. A missing value counts as zero.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Linear {
     /// Feature by feature: one weight per output (`n_features x n_outputs`).
     pub(crate) weights: Vec<f64>,

@@ -3,11 +3,13 @@
 //! Functions are computed in `f32` where the trainer does so ([`Aggregation::SumF32`]), else in `f64`. The
 //! exponential function is the platform's, so results may differ from the trainer's by one unit in the last place.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
 
 /// How a margin becomes an output.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Link {
     /// The margin is the output, and no probability (regression, ranking).

@@ -87,19 +87,20 @@ impl Forest {
         let width = self.n_outputs * (self.n_features + 1);
         out.resize(n * width, 0.0);
         let mut buffer = Vec::new();
-        let mut walk = Walk::new(&self.trees, self.n_features);
+        let nodes = self.nodes()?;
+        let mut walk = Walk::new(nodes, self.n_features);
         for (row, out) in rows.chunks_exact(self.n_features).zip(out.chunks_exact_mut(width)) {
             let row = self.transformed(row, &mut buffer);
             match &self.linear {
                 Some(linear) => linear.contributions(row, out),
-                None => self.explain(row, &mut walk, out),
+                None => self.explain(nodes, row, &mut walk, out),
             }
         }
         Ok(())
     }
 
     /// Adds one row's contributions to `out`, which is all zeros.
-    fn explain(&self, row: &[f32], walk: &mut Walk, out: &mut [f64]) {
+    fn explain(&self, nodes: &Nodes, row: &[f32], walk: &mut Walk, out: &mut [f64]) {
         for tree in 0..self.n_trees() {
             let outputs = if self.has_vector_leaves() {
                 0..self.n_outputs
@@ -109,12 +110,12 @@ impl Forest {
             };
             for output in outputs {
                 let out = &mut out[output * (self.n_features + 1)..][..self.n_features + 1];
-                walk.start(self.trees.depths[tree], self.weight_of(tree), output);
+                walk.start(nodes.depths[tree], self.weight_of(tree), output);
                 walk.visit(
-                    self,
+                    nodes,
                     row,
                     out,
-                    At { node: self.trees.roots[tree] as usize, depth: 0, unknown: 1.0 },
+                    At { node: nodes.roots[tree] as usize, depth: 0, unknown: 1.0 },
                 );
             }
         }
@@ -146,9 +147,12 @@ impl Forest {
         }
     }
 
+}
+
+impl Nodes {
     /// The share of the training data at a split that went left; a half when none went there at all.
     fn share_left(&self, left: usize, right: usize) -> f64 {
-        let (left, right) = (self.trees.covers[left], self.trees.covers[right]);
+        let (left, right) = (self.covers[left], self.covers[right]);
         let both = left + right;
         if both > 0.0 { left / both } else { 0.5 }
     }
@@ -217,22 +221,22 @@ impl Walk {
 
     /// Fills `sums` at the place's depth from the subtree there, and adds to `out`, which holds the output's features
     /// and then its expected margin. Recursion ends: a path has at most `max_depth` edges, which parsing bounds.
-    fn visit(&mut self, forest: &Forest, row: &[f32], out: &mut [f64], at: At) {
+    fn visit(&mut self, nodes: &Nodes, row: &[f32], out: &mut [f64], at: At) {
         let n = self.rule.points.len();
         let here = at.depth * n..(at.depth + 1) * n;
-        let node = forest.trees.nodes[at.node];
+        let node = nodes.nodes[at.node];
         let (feature, right) = match node {
             Node::Numeric { feature, right, .. } | Node::Categorical { feature, right, .. } => {
                 (usize::from(feature), right as usize)
             }
             Node::Leaf { value } => return self.leaf(value, out, at),
             Node::Vector { at: first } => {
-                return self.leaf(forest.trees.vectors[first as usize + self.component], out, at);
+                return self.leaf(nodes.vectors[first as usize + self.component], out, at);
             }
         };
         self.sums[here].fill([0.0; LANES]);
-        let goes_left = forest.goes_left(node, row);
-        let share_left = forest.share_left(at.node + 1, right);
+        let goes_left = nodes.goes_left(node, row);
+        let share_left = nodes.share_left(at.node + 1, right);
         for (child, share, follows) in
             [(at.node + 1, share_left, goes_left), (right, 1.0 - share_left, !goes_left)]
         {
@@ -244,7 +248,7 @@ impl Walk {
                 self.descend(at.depth, above, below);
                 self.known[feature] = below;
                 let child = At { node: child, depth: at.depth + 1, unknown: at.unknown * share };
-                self.visit(forest, row, out, child);
+                self.visit(nodes, row, out, child);
                 self.known[feature] = above;
                 out[feature] += self.collect(at.depth, above, below);
             }

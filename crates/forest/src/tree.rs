@@ -81,7 +81,7 @@ pub(crate) struct Nodes {
     /// Bit sets of categories.
     pub(crate) sets: Vec<Box<[u32]>>,
     /// Words in all of them.
-    set_words: usize,
+    pub(crate) set_words: usize,
     /// Edges of the longest walk.
     pub(crate) max_depth: usize,
 }
@@ -228,7 +228,7 @@ impl Nodes {
         }
     }
 
-    fn set_right(&mut self, parent: usize, position: usize) {
+    pub(crate) fn set_right(&mut self, parent: usize, position: usize) {
         if let Node::Numeric { right, .. } | Node::Categorical { right, .. } = &mut self.nodes[parent] {
             *right = position as u32;
         }

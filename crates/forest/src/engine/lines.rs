@@ -85,6 +85,11 @@ impl LinesBuilder {
         &mut self.bytes
     }
 
+    /// The bytes as they are.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The lines, the last one filled up with zeros.
     pub(crate) fn finish(self) -> Lines {
         let mut lines = vec![Line::zeroed(); self.bytes.len().div_ceil(LINE)];

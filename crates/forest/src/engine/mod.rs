@@ -5,13 +5,18 @@
 //! forest decides, and choose between a kernel for single rows and one for many by the number of rows.
 
 mod isa;
-mod lines;
+pub(crate) mod lines;
 mod reference;
 
 use std::sync::{Arc, OnceLock};
 
+use serde::{Deserialize, Serialize};
+
+use crate::compiled::{Packed, Source};
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
+use crate::tree::Nodes;
+use lines::Lines;
 
 pub(crate) use isa::Isa;
 
@@ -77,6 +82,10 @@ impl std::fmt::Display for Engine {
 #[derive(Debug)]
 pub(crate) enum Layout {}
 
+/// What a layout knows besides its lines; part of a compiled file's header.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum LayoutMeta {}
+
 impl Layout {
     /// `None`: no layout takes this forest (linear models, vector leaves).
     fn build(forest: &Forest) -> Option<Self> {
@@ -90,15 +99,56 @@ impl Layout {
         let _ = (forest, isa, rows, sums);
         match *self {}
     }
+
+    /// What a compiled file keeps.
+    pub(crate) fn parts(&self) -> (LayoutMeta, &Lines) {
+        match *self {}
+    }
+
+    /// The layout of a compiled file, checked: whatever the file holds, the kernels read within `lines`.
+    pub(crate) fn from_parts(
+        meta: LayoutMeta,
+        lines: Lines,
+        n_features: usize,
+        n_outputs: usize,
+    ) -> Result<Self, String> {
+        let _ = (lines, n_features, n_outputs);
+        match meta {}
+    }
 }
 
-/// The layout of the fast engines, made when first needed.
+/// What is made from a forest when it is first needed, or came with a compiled file.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Prepared(OnceLock<Option<Arc<Layout>>>);
+pub(crate) struct Prepared {
+    layout: OnceLock<Option<Arc<Layout>>>,
+    /// The trees, where the file holds a layout.
+    packed: Option<Packed>,
+    source: Option<Source>,
+}
 
 impl Prepared {
-    fn layout(&self, forest: &Forest) -> Option<&Layout> {
-        self.0.get_or_init(|| Layout::build(forest).map(Arc::new)).as_deref()
+    /// From a compiled file.
+    pub(crate) fn set(&mut self, layout: Layout, packed: Packed, source: Source) {
+        self.layout = OnceLock::from(Some(Arc::new(layout)));
+        self.packed = Some(packed);
+        self.source = Some(source);
+    }
+
+    /// From a compiled file without a layout.
+    pub(crate) fn set_source(&mut self, source: Source) {
+        self.source = Some(source);
+    }
+
+    pub(crate) fn source(&self) -> Option<&Source> {
+        self.source.as_ref()
+    }
+
+    pub(crate) fn packed(&self) -> Option<&Packed> {
+        self.packed.as_ref()
+    }
+
+    pub(crate) fn layout(&self, forest: &Forest) -> Option<&Layout> {
+        self.layout.get_or_init(|| Layout::build(forest).map(Arc::new)).as_deref()
     }
 }
 
@@ -120,7 +170,7 @@ impl Forest {
         self.n_rows(rows)?;
         match self.prepared.layout(self) {
             Some(layout) => self.layout_margins(layout, Isa::best(), rows, out),
-            None => self.reference_margins(rows, out),
+            None => self.reference_margins(self.nodes()?, rows, out),
         }
         Ok(())
     }
@@ -133,13 +183,21 @@ impl Forest {
         out.clear();
         self.n_rows(rows)?;
         let Some(isa) = engine.isa() else {
-            self.reference_margins(rows, out);
+            self.reference_margins(self.nodes()?, rows, out);
             return Ok(());
         };
         let layout = self.prepared.layout(self).filter(|_| isa.is_available());
         let layout = layout.ok_or(PredictError::NoEngine { engine: engine.as_str() })?;
         self.layout_margins(layout, isa, rows, out);
         Ok(())
+    }
+
+    /// The nodes, unpacked if the forest came from a compiled file.
+    pub(crate) fn nodes(&self) -> Result<&Nodes, PredictError> {
+        let Some(packed) = self.prepared.packed() else { return Ok(&self.trees) };
+        packed
+            .nodes(self.n_features, self.n_outputs)
+            .map_err(|reason| PredictError::Corrupt { reason: reason.to_owned() })
     }
 
     fn layout_margins(&self, layout: &Layout, isa: Isa, rows: &[f32], out: &mut Vec<f64>) {

@@ -6,21 +6,21 @@
 
 use crate::error::PredictError;
 use crate::forest::Forest;
-use crate::tree::{CategoryRule, Missing, Node};
+use crate::tree::{CategoryRule, Missing, Node, Nodes};
 
 /// Rows walked through one tree before the next tree.
 const BLOCK_ROWS: usize = 64;
 
 impl Forest {
     /// Appends the margins of whole rows.
-    pub(crate) fn reference_margins(&self, rows: &[f32], out: &mut Vec<f64>) {
+    pub(crate) fn reference_margins(&self, nodes: &Nodes, rows: &[f32], out: &mut Vec<f64>) {
         out.reserve(rows.len() / self.n_features * self.n_outputs);
         let mut buffer = Vec::new();
         for block in rows.chunks(BLOCK_ROWS * self.n_features) {
             let block = self.transformed(block, &mut buffer);
             match &self.linear {
                 Some(linear) => block.chunks_exact(self.n_features).for_each(|row| linear.margins(row, out)),
-                None => self.block_margins(block, out),
+                None => self.block_margins(nodes, block, out),
             }
         }
     }
@@ -33,41 +33,42 @@ impl Forest {
     pub fn leaves(&self, rows: &[f32], out: &mut Vec<u32>) -> Result<(), PredictError> {
         out.clear();
         self.n_rows(rows)?;
+        let nodes = self.nodes()?;
         let mut buffer = Vec::new();
         for row in rows.chunks_exact(self.n_features) {
             let row = self.transformed(row, &mut buffer);
-            out.extend(self.trees.roots.iter().map(|&root| self.trees.leaf_ids[self.leaf_at(root, row)]));
+            out.extend(nodes.roots.iter().map(|&root| nodes.leaf_ids[nodes.leaf_at(root, row)]));
         }
         Ok(())
     }
 
-    fn block_margins(&self, block: &[f32], out: &mut Vec<f64>) {
+    fn block_margins(&self, nodes: &Nodes, block: &[f32], out: &mut Vec<f64>) {
         let first = out.len();
         let n = block.len() / self.n_features * self.n_outputs;
         let starts: Vec<f64> = (0..self.n_outputs).map(|output| self.start(output)).collect();
         if self.aggregation.is_f32() {
             // Exact both ways: starts and leaves were `f32` in the file.
             let mut sums: Vec<f32> = starts.iter().cycle().take(n).map(|&s| s as f32).collect();
-            self.add_leaves(block, &mut sums, |sum, leaf| *sum += leaf as f32);
+            self.add_leaves(nodes, block, &mut sums, |sum, leaf| *sum += leaf as f32);
             out.extend(sums.into_iter().map(f64::from));
         } else {
             let mut sums: Vec<f64> = starts.iter().cycle().take(n).copied().collect();
-            self.add_leaves(block, &mut sums, |sum, leaf| *sum += leaf);
+            self.add_leaves(nodes, block, &mut sums, |sum, leaf| *sum += leaf);
             out.extend(sums);
         }
         self.finish(&mut out[first..]);
     }
 
     /// Walks every tree for every row of a block, and adds the leaf to the row's sum of the tree's output.
-    fn add_leaves<T>(&self, block: &[f32], sums: &mut [T], add: impl Fn(&mut T, f64)) {
-        for (tree, &root) in self.trees.roots.iter().enumerate() {
+    fn add_leaves<T>(&self, nodes: &Nodes, block: &[f32], sums: &mut [T], add: impl Fn(&mut T, f64)) {
+        for (tree, &root) in nodes.roots.iter().enumerate() {
             let output = self.output_of(tree);
             let rows = block.chunks_exact(self.n_features).zip(sums.chunks_exact_mut(self.n_outputs));
             for (row, sums) in rows {
-                match self.trees.nodes[self.leaf_at(root, row)] {
+                match nodes.nodes[nodes.leaf_at(root, row)] {
                     Node::Leaf { value } => add(&mut sums[output], self.addend(tree, value)),
                     Node::Vector { at } => {
-                        let vector = &self.trees.vectors[at as usize..][..self.n_outputs];
+                        let vector = &nodes.vectors[at as usize..][..self.n_outputs];
                         sums.iter_mut().zip(vector).for_each(|(sum, &v)| add(sum, self.addend(tree, v)));
                     }
                     Node::Numeric { .. } | Node::Categorical { .. } => {}
@@ -76,11 +77,14 @@ impl Forest {
         }
     }
 
+}
+
+impl Nodes {
     /// Position of the leaf that `row` reaches. The walk ends: children stand behind their parent.
     fn leaf_at(&self, root: u32, row: &[f32]) -> usize {
         let mut at = root as usize;
         loop {
-            let node = self.trees.nodes[at];
+            let node = self.nodes[at];
             match node {
                 Node::Leaf { .. } | Node::Vector { .. } => return at,
                 Node::Numeric { right, .. } | Node::Categorical { right, .. } => {
@@ -99,7 +103,7 @@ impl Forest {
                 numeric_goes_left(row[usize::from(feature)], threshold, missing)
             }
             Node::Categorical { feature, rule, set, .. } => {
-                category_goes_left(row[usize::from(feature)], &self.trees.sets[set as usize], rule)
+                category_goes_left(row[usize::from(feature)], &self.sets[set as usize], rule)
             }
         }
     }
