@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tribunal_forest::{Engine, Forest, Format};
+use tribunal_forest::{Engine, Forest, Format, Source};
 
 const POOL: usize = 16;
 /// Numbers of rows that leave every engine a remainder of some length.
@@ -190,6 +190,7 @@ impl Golden {
         }
         let margins = self.check_margins(&forest)?;
         self.check_engines(&forest, &margins)?;
+        self.check_compiled(&forest, format, &margins)?;
         self.check_probabilities(&forest)?;
         self.check_leaves(&forest)?;
         self.check_contributions(&forest, &margins)
@@ -234,6 +235,15 @@ impl Golden {
             true => Ok(()),
             false => Err("the chosen engine gives other margins".to_owned()),
         }
+    }
+
+    /// The compiled form, read again, gives the same bits.
+    fn check_compiled(&self, forest: &Forest, format: Format, margins: &[f64]) -> Outcome {
+        let source = Source { format, sha256: "0".repeat(64), bytes: 0 };
+        let golden = self.first_rows(8);
+        let compiled = forest.compile(&source, golden).map_err(|e| format!("compile: {e}"))?;
+        let loaded = Forest::parse(&compiled, Format::Compiled).map_err(|e| format!("compiled: {e}"))?;
+        self.check_engines(&loaded, margins).map_err(|e| format!("compiled: {e}"))
     }
 
     /// Probabilities, and responses: the trainer's `predict`, which gives the probabilities where there are no
