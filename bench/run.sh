@@ -37,7 +37,7 @@ fi
 step "2/4" "training the models that are not in target/bench/models yet"
 "$venv/bin/python" bench/python/models.py "$bench/models"
 step "3/4" "building the harness"
-cargo build --release --locked --manifest-path bench/Cargo.toml
+cargo build --release --manifest-path bench/Cargo.toml
 step "4/4" "measuring, one thread on one processor"
 BENCH_COMMIT=$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- crates/forest || echo " with changes")
 BENCH_RUSTC=$(rustc --version | cut -d' ' -f2)

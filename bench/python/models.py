@@ -25,7 +25,7 @@ import numpy as np
 
 import onnx_trees
 
-VERSION = 2
+VERSION = 3
 SEED = 20251124
 BENCH_ROWS = 10_000
 
@@ -141,7 +141,8 @@ def catboost_model(folder: Path) -> None:
     margins = model.predict(rows, prediction_type="RawFormulaVal")
     model.save_model(str(folder / "model.cbm"))
     model.save_model(str(folder / "model.json"), format="json")
-    files = {"catboost": "model.cbm", "tribunal": "model.json"}
+    onnx_trees.save_catboost(folder / "model.json", folder / "model.onnx")
+    files = {"catboost": "model.cbm", "tribunal": "model.json", "onnx": "model.onnx"}
     write_case(folder, rows, margins, {
         "answer": "f64", "link": "logistic", "nodes": 1000 * 127, "trees": 1000, "files": files,
         "trainer": f"catboost {catboost.__version__}",

@@ -108,6 +108,28 @@ def save_lightgbm(dump: dict[str, Any], path: Path) -> None:
     builder.save(path, dump["max_feature_idx"] + 1, 0.0)
 
 
+def save_catboost(source: Path, path: Path) -> None:
+    """From CatBoost's JSON, symmetric trees of float features only: each level's split stands at all its nodes."""
+    model = json.loads(source.read_text())
+    features = model["features_info"]["float_features"]
+    nan_is_true = {f["feature_index"]: f["nan_value_treatment"] == "AsTrue" for f in features}
+    scale, (bias,) = model["scale_and_bias"]
+    builder = Builder("BRANCH_GT")
+    for number, tree in enumerate(model["oblivious_trees"]):
+        splits = tree["splits"]
+        inner = (1 << len(splits)) - 1
+        for node in range(inner):
+            # In a heap whose level d asks split d, the leaves' bits come out in reverse order.
+            split = splits[(node + 1).bit_length() - 1]
+            feature = split["float_feature_index"]
+            true, false = 2 * node + 2, 2 * node + 1
+            builder.split(number, node, feature, split["border"], true, false, nan_is_true[feature])
+        for leaf in range(inner + 1):
+            index = int(format(leaf, f"0{len(splits)}b")[::-1], 2) if splits else 0
+            builder.leaf(number, inner + leaf, tree["leaf_values"][index] * scale)
+    builder.save(path, len(features), bias)
+
+
 def save_sklearn(model: Any, path: Path) -> None:
     """A random forest of two classes; the margin is the mean probability of `classes_[1]`."""
     builder = Builder("BRANCH_LEQ")

@@ -49,6 +49,7 @@ pub fn engines(case: &Arc<Case>) -> Result<Vec<Box<dyn Engine>>> {
             return Ok(Vec::new());
         }
     };
+    forest.prepare();
     let kernels = Kernel::available(&forest);
     let choices = std::iter::once(None).chain(kernels.into_iter().map(Some));
     Ok(choices
