@@ -22,6 +22,7 @@ make() {
     "$environment/bin/python" "$here/make_goldens.py" "${@:3}"
 }
 
+make requirements-lightgbm-2.1.txt 3.8 lightgbm
 make requirements-xgboost-1.2.txt 3.8 xgboost
 make requirements-xgboost-1.7.txt 3.10 xgboost
 make requirements-xgboost-2.1.txt 3.10 xgboost

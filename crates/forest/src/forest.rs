@@ -194,7 +194,11 @@ pub(crate) fn check_trees(n_trees: usize) -> Result<(), ParseError> {
 
 /// Checks the number of classes or targets.
 pub(crate) fn check_outputs(n_outputs: usize) -> Result<(), ParseError> {
-    if n_outputs == 0 || n_outputs > MAX_OUTPUTS {
+    if n_outputs == 0 {
+        let reason = "0, must be at least 1".to_owned();
+        return Err(ParseError::Member { member: "number of outputs", reason });
+    }
+    if n_outputs > MAX_OUTPUTS {
         return Err(ParseError::TooLarge { what: "outputs", value: n_outputs, limit: MAX_OUTPUTS });
     }
     Ok(())

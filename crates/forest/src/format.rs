@@ -14,7 +14,7 @@ pub enum Format {
     /// XGBoost's JSON (`save_model("x.json")`, 1.0 and later).
     #[serde(rename = "xgboost-json")]
     XgboostJson,
-    /// LightGBM's text (`save_model`, format v3 and v4).
+    /// LightGBM's text (`save_model`, format v2 to v4).
     #[serde(rename = "lightgbm-text")]
     LightgbmText,
     /// Averaged trees in JSON, described in `crates/forest/FORMAT.md`.

@@ -1,21 +1,24 @@
-//! LightGBM's model text, format v3 and v4.
+//! LightGBM's model text, format v2, v3 and v4.
 //!
-//! Layout: a head of `key=value` lines, then `Tree=i` blocks of the same, then `end of trees`; everything
-//! after that (importances, parameters) changes no prediction and is not read. In a tree, inner nodes count
-//! from 0; a child below zero is leaf `-child - 1`. `decision_type`: bit 0 categorical, bit 1 default left,
-//! bits 2-3 what is missing (0 nothing, 1 zero, 2 NaN). Source: `src/io/tree.cpp`, `include/LightGBM/tree.h`
-//! and `src/boosting/gbdt_model_text.cpp` of LightGBM 4.
+//! Layout: a head of `key=value` lines, then `Tree=i` blocks of the same, then `end of trees` (v2: the importances
+//! at once); everything after that changes no prediction and is not read. In a tree, inner nodes count from 0; a
+//! child below zero is leaf `-child - 1`. `decision_type`: bit 0 categorical, bit 1 default left, bits 2-3 what is
+//! missing (0 nothing, 1 zero, 2 NaN). Source: `src/io/tree.cpp`, `include/LightGBM/tree.h` and
+//! `src/boosting/gbdt_model_text.cpp` of LightGBM 4.
 //!
-//! A split says `x <= threshold` in `f64`. `NaN` where missing is not `NaN` counts as zero.
+//! A split says `x <= threshold` in `f64`. `NaN` where missing is not `NaN` counts as zero. With K trees per
+//! iteration (classes), tree i belongs to output i mod K.
 //!
-//! Refused by name: several classes, linear leaves, objectives that are neither logistic nor of identity
-//! link.
+//! The versions differ in lines that no prediction needs: v3 added the weights of nodes, v4 linear leaves. All are
+//! evaluated as LightGBM 4 evaluates them.
+//!
+//! Refused by name: linear leaves, objectives that LightGBM does not have.
 
 use std::str::FromStr;
 
 use crate::engine::Prepared;
 use crate::error::{ParseError, TreeFault};
-use crate::forest::{Aggregation, Forest, check_features, check_trees};
+use crate::forest::{Aggregation, Forest, check_features, check_outputs, check_trees};
 use crate::input::InputStep;
 use crate::link::Link;
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode, less_than_for_at_most};
@@ -46,10 +49,10 @@ impl<'a> Lines<'a> {
     }
 
     fn starts_block(&mut self) -> bool {
-        self.lines.peek().is_none_or(|(_, l)| l.starts_with("Tree=") || l.starts_with("end of trees"))
+        self.lines.peek().is_none_or(|(_, line)| line.starts_with("Tree=") || is_end(line))
     }
 
-    /// Reads up to the next `Tree=` or `end of trees`.
+    /// Reads up to the next `Tree=` or what follows the trees.
     fn block(&mut self, first_line: usize) -> Block<'a> {
         let mut values = Vec::with_capacity(20);
         while !self.starts_block() {
@@ -60,6 +63,11 @@ impl<'a> Lines<'a> {
         }
         Block { first_line, values }
     }
+}
+
+/// What follows the trees.
+fn is_end(line: &str) -> bool {
+    ["end of trees", "feature importances:"].iter().any(|end| line.starts_with(end))
 }
 
 impl<'a> Block<'a> {
@@ -116,39 +124,70 @@ pub(crate) fn from_text(bytes: &[u8]) -> Result<Forest, ParseError> {
         _ => return Err(ParseError::Text { line: 1, reason: "the first line is not \"tree\"".to_owned() }),
     }
     let head = lines.block(1);
-    check_head(&head)?;
+    check_version(&head)?;
+    let n_outputs = n_outputs(&head)?;
     let (objective, link) = objective(&head)?;
     let names: Vec<String> = head.get("feature_names")?.1.split(' ').map(str::to_owned).collect();
     let highest: i64 = head.one("max_feature_idx")?;
     let n_features = check_features("max_feature_idx", highest.saturating_add(1), Some(&names))?;
+    let trees = trees(&mut lines, n_features)?;
+    check_n_trees(&head, trees.roots.len())?;
+    let tree_outputs = tree_outputs(trees.roots.len(), n_outputs)?;
     Ok(Forest {
         n_features,
         feature_names: Some(names),
         objective,
         link,
-        aggregation: Aggregation::sum_f64(1, head.find("average_output").is_some()),
-        n_outputs: 1,
+        aggregation: Aggregation::sum_f64(n_outputs, head.find("average_output").is_some()),
+        n_outputs,
         input: vec![InputStep::FlushTiny],
-        trees: trees(&mut lines, n_features)?,
-        tree_outputs: Vec::new(),
+        trees,
+        tree_outputs,
         linear: None,
         prepared: Prepared::default(),
     })
 }
 
-/// The version, and that there is one class.
-fn check_head(head: &Block<'_>) -> Result<(), ParseError> {
-    let (line, version) = head.get("version")?;
-    if !matches!(version, "v3" | "v4") {
-        return Err(ParseError::Text { line, reason: format!("version {version:?}, read are v3 and v4") });
-    }
-    match head.one::<i64>("num_tree_per_iteration")? {
-        1 => Ok(()),
-        n => Err(ParseError::Unsupported(format!("lightgbm model of {n} classes"))),
+fn check_version(head: &Block<'_>) -> Result<(), ParseError> {
+    match head.get("version")? {
+        (_, "v2" | "v3" | "v4") => Ok(()),
+        (line, version) => {
+            Err(ParseError::Text { line, reason: format!("version {version:?}, read are v2, v3 and v4") })
+        }
     }
 }
 
-/// `objective=binary sigmoid:1`: a name, and parameters of it.
+/// Trees per iteration: one for each output.
+fn n_outputs(head: &Block<'_>) -> Result<usize, ParseError> {
+    let (line, text) = head.get("num_tree_per_iteration")?;
+    let n = text.trim().parse().map_err(|_| not_a_number(line, "num_tree_per_iteration", text))?;
+    check_outputs(n)?;
+    Ok(n)
+}
+
+/// That there are as many trees as the head says, if it does.
+fn check_n_trees(head: &Block<'_>, n_trees: usize) -> Result<(), ParseError> {
+    match head.find("tree_sizes").map(|(_, sizes)| sizes.split_ascii_whitespace().count()) {
+        Some(expected) if expected != n_trees => {
+            let reason = format!("{expected} sizes for {n_trees} trees");
+            Err(ParseError::Member { member: "tree_sizes", reason })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The output of each tree; empty when there is one output.
+fn tree_outputs(n_trees: usize, n_outputs: usize) -> Result<Vec<u16>, ParseError> {
+    if !n_trees.is_multiple_of(n_outputs) {
+        let reason = format!("{n_trees} trees, not whole iterations of {n_outputs}");
+        return Err(ParseError::Member { member: "num_tree_per_iteration", reason });
+    }
+    // MAX_OUTPUTS fits in u16.
+    Ok(if n_outputs == 1 { Vec::new() } else { (0..n_trees).map(|i| (i % n_outputs) as u16).collect() })
+}
+
+/// `objective=binary sigmoid:1`: a name, and parameters of it. A model that was trained with a function of the user
+/// has none.
 fn objective(head: &Block<'_>) -> Result<(String, Link), ParseError> {
     let Some((line, text)) = head.find("objective") else {
         return Ok(("none".to_owned(), Link::Identity));
@@ -156,18 +195,20 @@ fn objective(head: &Block<'_>) -> Result<(String, Link), ParseError> {
     let mut words = text.split_whitespace();
     let name = words.next().unwrap_or("none");
     let link = match name {
-        "binary" => {
+        "binary" | "multiclassova" => {
             let slope = words.find_map(|w| w.strip_prefix("sigmoid:")).unwrap_or("1");
             match slope.parse() {
                 Ok(slope) if f64::is_finite(slope) && slope > 0.0 => Link::Logistic { slope },
                 _ => return Err(not_a_number(line, "sigmoid", slope)),
             }
         }
+        "multiclass" => Link::Softmax,
         "cross_entropy" => Link::Logistic { slope: 1.0 },
-        "regression" if words.next() == Some("sqrt") => {
-            return Err(ParseError::Unsupported("lightgbm objective regression sqrt".to_owned()));
-        }
-        "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" | "none" => Link::Identity,
+        "cross_entropy_lambda" => Link::LogOnePlusExp,
+        "poisson" | "gamma" | "tweedie" => Link::Exp,
+        "regression" if words.next() == Some("sqrt") => Link::SignedSquare,
+        "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape" | "lambdarank"
+        | "rank_xendcg" | "none" => Link::Identity,
         _ => return Err(ParseError::Unsupported(format!("lightgbm objective {name}"))),
     };
     Ok((name.to_owned(), link))
@@ -181,7 +222,7 @@ fn trees(lines: &mut Lines<'_>, n_features: usize) -> Result<Nodes, ParseError> 
             return Err(ParseError::Text { line: lines.read, reason });
         };
         let index = trees.roots.len();
-        if head.starts_with("end of trees") {
+        if is_end(head) {
             check_trees(index)?;
             trees.drop_partial_covers();
             return Ok(trees);

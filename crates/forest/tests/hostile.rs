@@ -10,12 +10,14 @@ use proptest::prelude::*;
 use tribunal_forest::{Forest, Format, PredictError};
 
 /// Small models, one of each kind of file and split.
-const MODELS: [(&str, Format); 6] = [
+const MODELS: [(&str, Format); 8] = [
     ("xgboost-pruned/model.ubj", Format::XgboostUbj),
     ("xgboost-dart/model.ubj", Format::XgboostUbj),
     ("xgboost-categorical/model.json", Format::XgboostJson),
     ("lightgbm-no-missing/model.txt", Format::LightgbmText),
     ("lightgbm-categorical/model.txt", Format::LightgbmText),
+    ("lightgbm-multiclass-random-forest/model.txt", Format::LightgbmText),
+    ("lightgbm-v2/model.txt", Format::LightgbmText),
     ("extra-trees/model.json", Format::TribunalForest),
 ];
 /// Bits flipped per model.
@@ -32,9 +34,9 @@ fn exercise(forest: &Forest) {
     let rows: Vec<f32> = (0..3 * n).map(|i| values[i % values.len()]).collect();
     let mut out = Vec::new();
     forest.margins(&rows, &mut out).unwrap();
-    assert_eq!(out.len(), 3);
+    assert_eq!(out.len(), 3 * forest.n_outputs());
     match forest.contributions(&rows[..n]) {
-        Ok(why) => assert_eq!(why.values.len(), n),
+        Ok(why) => assert_eq!(why.values.len(), n * forest.n_outputs()),
         Err(error) => assert_eq!(error, PredictError::NoCovers),
     }
 }
@@ -43,16 +45,18 @@ fn exercise(forest: &Forest) {
 fn a_cut_file_is_an_error() {
     for (name, format) in MODELS {
         let bytes = model(name);
-        let end = match format {
-            // What follows is not read.
-            Format::LightgbmText => bytes.windows(12).position(|w| w == b"end of trees").unwrap(),
-            _ => bytes.trim_ascii_end().len(),
+        let find = |end: &[u8]| bytes.windows(end.len()).position(|w| w == end);
+        // What follows is not read.
+        let after: &[u8] = if name.contains("v2") { b"feature importances:" } else { b"end of trees" };
+        let (end, last) = match format {
+            Format::LightgbmText => (find(after).unwrap(), after.len()),
+            _ => (bytes.trim_ascii_end().len(), 0),
         };
         for cut in (0..200).map(|i| end * i / 200) {
             let error = Forest::parse(&bytes[..cut], format).expect_err(name).to_string();
             assert!(!error.is_empty(), "{name} cut to {cut}");
         }
-        Forest::parse(&bytes[..end + if format == Format::LightgbmText { 12 } else { 0 }], format).unwrap();
+        Forest::parse(&bytes[..end + last], format).unwrap();
     }
 }
 

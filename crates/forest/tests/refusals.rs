@@ -137,11 +137,14 @@ fn xgboost_files_are_refused_by_name() {
 #[test]
 fn lightgbm_files_are_refused_by_name() {
     for (from, to, expected) in [
-        ("version=v4", "version=v2", "line 2: version \"v2\", read are v3 and v4"),
-        ("iteration=1", "iteration=3", "lightgbm model of 3 classes is not supported"),
+        ("version=v4", "version=v5", "line 2: version \"v5\", read are v2, v3 and v4"),
+        ("iteration=1", "iteration=3", "num_tree_per_iteration: 1 trees, not whole iterations of 3"),
+        ("iteration=1", "iteration=0", "number of outputs: 0, must be at least 1"),
+        ("iteration=1", "iteration=5000", "model has 5000 outputs, more than the limit 4096"),
+        ("iteration=1", "iteration=x", "line 4: num_tree_per_iteration: \"x\" is not a number"),
+        ("tree_sizes=1", "tree_sizes=1 2", "tree_sizes: 2 sizes for 1 trees"),
         ("is_linear=0", "is_linear=1", "lightgbm model with linear leaves is not supported"),
-        ("binary sigmoid:1", "multiclass num_class:3", "lightgbm objective multiclass is not supported"),
-        ("binary sigmoid:1", "regression sqrt", "lightgbm objective regression sqrt is not supported"),
+        ("binary sigmoid:1", "ordinal", "lightgbm objective ordinal is not supported"),
         ("sigmoid:1", "sigmoid:-1", "line 7: sigmoid: \"-1\" is not a number of the right kind"),
         ("feature_names=a b", "feature_names=a", "feature_names: 1 names for 2 features"),
         ("Tree=0", "Tree=1", "line 12: \"Tree=1\" instead of tree 0"),
