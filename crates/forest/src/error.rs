@@ -28,6 +28,16 @@ pub enum ParseError {
         /// What was found.
         reason: String,
     },
+    /// A binary file is not as it must be.
+    #[error("{format} model is not readable at byte {offset}: {reason}")]
+    Bytes {
+        /// The format that was asked for; a pickle's content has its own, and its own offsets.
+        format: Format,
+        /// Offset from the start of the file.
+        offset: usize,
+        /// What was found there.
+        reason: String,
+    },
     /// A line of LightGBM's text is not as it must be.
     #[error("lightgbm-text model is not readable at line {line}: {reason}")]
     Text {

@@ -86,6 +86,14 @@ impl Forest {
         match format {
             Format::XgboostUbj => crate::xgboost::from_ubj(bytes),
             Format::XgboostJson => crate::xgboost::from_json(bytes),
+            #[cfg(feature = "pickle")]
+            Format::XgboostBinary => crate::xgboost::from_binary(bytes),
+            #[cfg(feature = "pickle")]
+            Format::XgboostPickle => crate::xgboost::from_pickle(bytes),
+            #[cfg(not(feature = "pickle"))]
+            Format::XgboostBinary | Format::XgboostPickle => {
+                Err(ParseError::Unsupported(format!("{format}, in a build without the feature pickle,")))
+            }
             Format::LightgbmText => crate::lightgbm::from_text(bytes),
             Format::TribunalForest => crate::tribunal_json::from_json(bytes),
             Format::Compiled => crate::compiled::from_bytes(bytes),
@@ -130,6 +138,19 @@ impl Forest {
     /// How a margin becomes an output.
     pub fn link(&self) -> Link {
         self.link
+    }
+
+    /// Whether margins are computed in `f32`, as the trainer does, so that an `f32` holds them.
+    pub fn is_single(&self) -> bool {
+        match &self.linear {
+            Some(linear) => linear.single,
+            None => self.aggregation.is_f32(),
+        }
+    }
+
+    /// Name of the layout that the fast engines use; `None` when they do not take this forest.
+    pub fn layout(&self) -> Option<&'static str> {
+        self.prepared.layout(self).map(crate::engine::Layout::name)
     }
 
     /// Whether [`Forest::contributions`] can be computed: the file holds covers, or the model is linear.

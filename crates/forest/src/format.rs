@@ -14,6 +14,12 @@ pub enum Format {
     /// XGBoost's JSON (`save_model("x.json")`, 1.0 and later).
     #[serde(rename = "xgboost-json")]
     XgboostJson,
+    /// XGBoost's old binary format (`save_model` up to 2.x).
+    #[serde(rename = "xgboost-binary")]
+    XgboostBinary,
+    /// Python's pickle of an XGBoost booster or scikit-learn wrapper; it is read without being executed.
+    #[serde(rename = "xgboost-pickle")]
+    XgboostPickle,
     /// LightGBM's text (`save_model`, format v2 to v4).
     #[serde(rename = "lightgbm-text")]
     LightgbmText,
@@ -27,14 +33,23 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 5] =
-        [Self::XgboostUbj, Self::XgboostJson, Self::LightgbmText, Self::TribunalForest, Self::Compiled];
+    pub const ALL: [Self; 7] = [
+        Self::XgboostUbj,
+        Self::XgboostJson,
+        Self::XgboostBinary,
+        Self::XgboostPickle,
+        Self::LightgbmText,
+        Self::TribunalForest,
+        Self::Compiled,
+    ];
 
     /// As in a manifest.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::XgboostUbj => "xgboost-ubj",
             Self::XgboostJson => "xgboost-json",
+            Self::XgboostBinary => "xgboost-binary",
+            Self::XgboostPickle => "xgboost-pickle",
             Self::LightgbmText => "lightgbm-text",
             Self::TribunalForest => "tribunal-forest-json",
             Self::Compiled => "tribunal-compiled",
@@ -47,6 +62,12 @@ impl Format {
         let head = bytes.get(..DETECT_BYTES.min(bytes.len()))?;
         if head.starts_with(&crate::compiled::MAGIC) {
             return Some(Self::Compiled);
+        }
+        if is_xgboost_binary(head) {
+            return Some(Self::XgboostBinary);
+        }
+        if is_pickle(head) {
+            return Some(Self::XgboostPickle);
         }
         let text = head.trim_ascii_start();
         if text.starts_with(b"tree\n") || text.starts_with(b"tree\r\n") {
@@ -63,6 +84,26 @@ impl Format {
         }
         contains(b"\"learner\"").then_some(Self::XgboostJson)
     }
+}
+
+/// Up to 0.90 there was no magic, but behind 136 bytes the length of the objective's name and the name.
+pub(crate) fn is_xgboost_binary(head: &[u8]) -> bool {
+    let objective = || match head.get(136..144)? {
+        [1..64, 0, 0, 0, 0, 0, 0, 0] => head.get(144..),
+        _ => None,
+    };
+    let families: [&[u8]; 6] = [b"reg:", b"binary:", b"multi:", b"count:", b"rank:", b"survival:"];
+    head.starts_with(b"binf")
+        || head.starts_with(b"CONFIG-offset:")
+        || objective().is_some_and(|name| families.iter().any(|family| name.starts_with(family)))
+}
+
+/// Protocols 2 to 5 have a head; 0 and 1 start an object by the name of a function. What zlib compressed is most
+/// likely joblib's, and refused with these words.
+fn is_pickle(head: &[u8]) -> bool {
+    matches!(head, [0x80, 2..=5, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..])
+        || head.starts_with(b"ccopy_reg\n_reconstructor\n")
+        || head.starts_with(b"ccopyreg\n_reconstructor\n")
 }
 
 impl std::fmt::Display for Format {
@@ -92,7 +133,7 @@ mod tests {
             (b"{\"format\": \"tribunal-forest\"", Some(Format::TribunalForest)),
             (b"tribunal\x01\0\0\0", Some(Format::Compiled)),
             (b"{\"x\": 1}", None),
-            (b"\x80\x04\x95", None),
+            (b"\x80\x04\x95", Some(Format::XgboostPickle)),
             (b"{", None),
         ];
         for (bytes, expected) in cases {

@@ -42,6 +42,8 @@ mod input;
 mod lightgbm;
 mod linear;
 mod link;
+#[cfg(feature = "pickle")]
+mod pickle;
 mod shap;
 mod tree;
 mod tribunal_json;

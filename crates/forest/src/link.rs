@@ -30,6 +30,8 @@ pub enum Link {
     /// As [`Link::Softmax`], but the trainer's `predict` gives the class of the greatest margin
     /// (`multi:softmax`).
     SoftmaxClass,
+    /// The margins, sorted from least to greatest (several quantiles).
+    Sorted,
     /// exp(margin): counts, gamma, Tweedie, hazards, survival times.
     Exp,
     /// 1 if the margin is above zero, else 0 (`binary:hinge`).
@@ -107,6 +109,7 @@ impl Forest {
             Link::Probability => each(out, |m| m.min(1.0)),
             Link::Logistic { .. } if single => each(out, |m| sigmoid_f32(m as f32)),
             Link::Logistic { slope } => each(out, |m| sigmoid(slope * m)),
+            Link::Sorted => out.chunks_exact_mut(self.n_outputs).for_each(sort),
             Link::Softmax => out.chunks_exact_mut(self.n_outputs).for_each(|m| softmax(m, single)),
             Link::SoftmaxClass => {
                 *out = out.chunks_exact(self.n_outputs).map(|m| greatest(m) as f64).collect();
@@ -147,6 +150,15 @@ fn softmax(margins: &mut [f64], single: bool) {
         sum += exp;
     }
     margins.iter_mut().for_each(|m| *m = if single { f64::from(*m as f32 / sum as f32) } else { *m / sum });
+}
+
+/// Sorts a few margins by insertion, as XGBoost does: equal ones, as zeros of both signs, keep their order.
+fn sort(margins: &mut [f64]) {
+    for end in 1..margins.len() {
+        let value = margins[end];
+        let at = margins[..end].iter().rposition(|m| *m <= value).map_or(0, |i| i + 1);
+        margins[at..=end].rotate_right(1);
+    }
 }
 
 /// Position of the first greatest value.

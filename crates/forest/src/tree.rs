@@ -55,7 +55,6 @@ pub(crate) enum RawNode {
     /// Leaf; `id` is its number as the trainer counts it.
     Leaf { value: f64, id: u32 },
     /// Leaf with one value per output; `at` is what [`Nodes::push_vector`] gave.
-    #[expect(dead_code, reason = "made by the formats that have several outputs")]
     Vector { at: u32, id: u32 },
     /// Numeric split in walking form.
     Numeric { feature: i64, missing: Missing, threshold: f32, left: i64, right: i64 },
@@ -178,7 +177,6 @@ impl Nodes {
     }
 
     /// Appends the values of a leaf that is a vector and gives their position.
-    #[expect(dead_code, reason = "called by the formats that have several outputs")]
     pub(crate) fn push_vector(&mut self, values: &[f64]) -> Result<u32, TreeFault> {
         if let Some(&value) = values.iter().find(|v| !v.is_finite()) {
             return Err(TreeFault::Value { what: "leaf value", value });

@@ -96,11 +96,26 @@ fn calls_that_do_not_fit_are_refused() {
 #[test]
 fn xgboost_files_are_refused_by_name() {
     for (from, to, expected) in [
-        ("\"gbtree\"}", "\"gblinear\"}", "xgboost booster gblinear is not supported"),
-        ("binary:logistic", "multi:softprob", "xgboost objective multi:softprob is not supported"),
-        ("\"num_class\": \"0\"", "\"num_class\": \"3\"", "xgboost model of 3 classes is not supported"),
-        ("\"num_class\": \"0\"", "\"num_target\": \"2\"", "xgboost model of 2 targets is not supported"),
-        ("\"5E-1\"", "\"[1E-1,2E-1]\"", "base_score: \"[1E-1,2E-1]\" is not one number"),
+        ("\"gbtree\"}", "\"gbforest\"}", "xgboost booster gbforest is not supported"),
+        ("\"gbtree\"}", "\"gblinear\"}", "weights: 0 values, expected 3"),
+        ("binary:logistic", "reg:quantum", "xgboost objective reg:quantum is not supported"),
+        (
+            "\"num_class\": \"0\"",
+            "\"num_class\": \"3\", \"num_target\": \"2\"",
+            "xgboost model of 3 classes for each of 2 targets is not supported",
+        ),
+        (
+            "\"num_class\": \"0\"",
+            "\"num_class\": \"4097\"",
+            "model has 4097 outputs, more than the limit 4096",
+        ),
+        ("\"tree_info\": [0]", "\"tree_info\": [1]", "tree_info: 1, of 1 outputs"),
+        ("\"tree_info\": [0]", "\"tree_info\": [-1]", "tree_info: -1, of 1 outputs"),
+        ("\"tree_info\": [0]", "\"tree_info\": []", "tree_info: 0 values for 1 trees"),
+        ("\"id\": 0", "\"id\": 1", "id: 1, of the tree at 0"),
+        ("\"5E-1\"", "\"[1E-1,2E-1]\"", "base_score: 2 values for 1 outputs"),
+        ("\"5E-1\"", "\"[1E-1,x]\"", "base_score: \"[1E-1,x]\" has something that is not a number"),
+        ("\"5E-1\"", "\"1E39\"", "base_score: \"1E39\" has something that is not a number"),
         ("\"5E-1\"", "\"1E0\"", "base_score: 1, must be between 0 and 1 for binary:logistic"),
         ("\"num_feature\": \"2\"}", "\"num_feature\": \"0\"}", "num_feature: 0, must be at least 1"),
         ("[1, -1, 3, -1, -1]", "[1, -1, 0, -1, -1]", "tree 0, node 0: reached twice"),
@@ -121,7 +136,14 @@ fn xgboost_files_are_refused_by_name() {
             "\"name\": \"gbtree\", \"weight_drop\": [1, 2]",
             "weight_drop: 2 weights for 1",
         ),
-        ("\"tree_info\"", "\"cats\": {\"enc\": [1]}, \"tree_info\"", "categories by value (cats.enc) is not"),
+        ("[0.5, -1, -0.0, 2, 3]", "[NaN, -1, -0.0, 2, 3]", "tree 0, node 0: threshold is NaN"),
+        ("[0.5, -1, -0.0, 2, 3]", "[0.5, -1, -0.0, 2, -Infinity]", "tree 0, node 4: leaf value is -inf"),
+        ("[4, 2, 2, 1, 1]", "[4, 2, 2, 1, Infinity]", "tree 0, node 4: cover is inf"),
+        (
+            "\"size_leaf_vector\": \"0\"}}",
+            "\"size_leaf_vector\": \"2\"}}",
+            "size_leaf_vector: 2 in tree 0, of 1 outputs",
+        ),
         (
             "\"categories\": []",
             "\"split_type\": [1, 0, 0, 0, 0]",
