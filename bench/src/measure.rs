@@ -85,9 +85,7 @@ pub fn warm(
     let rounds = if many { effort.batch_rounds } else { effort.rounds };
     let mut tallies: Vec<Tally> = engines.iter().map(|_| Tally::default()).collect();
     for round in 0..rounds {
-        for turn in 0..engines.len() {
-            // Each engine is first, second, ... in turn.
-            let at = (turn + round) % engines.len();
+        for at in order(engines.len(), round) {
             let round = Round { rows, first_call: round * STRIDE, warmup, calls: calls[at] };
             let time = engines[at].time(round, case.n_rows)?;
             tallies[at].add(time, calls[at] * rows);
@@ -107,8 +105,7 @@ pub fn evicted(
     let overhead = sweep.clock_overhead();
     let mut tallies: Vec<Tally> = engines.iter().map(|_| Tally::default()).collect();
     for round in 0..effort.evicted_rounds {
-        for turn in 0..engines.len() {
-            let at = (turn + round) % engines.len();
+        for at in order(engines.len(), round) {
             if !engines[at].can_evict() {
                 continue;
             }
@@ -130,11 +127,11 @@ pub fn evicted(
 pub fn tasks(tasks: &mut [Task], rounds: usize) -> Result<Vec<(String, f64, f64)>> {
     let mut tallies: Vec<Tally> = tasks.iter().map(|_| Tally::default()).collect();
     for round in 0..=rounds {
-        for (task, tally) in tasks.iter_mut().zip(&mut tallies) {
-            let time = (task.run)()?;
+        for at in order(tasks.len(), round) {
+            let time = (tasks[at].run)()?;
             // The first round is to warm up.
             if round > 0 {
-                tally.add(time, 1);
+                tallies[at].add(time, 1);
             }
         }
     }
@@ -146,6 +143,14 @@ pub fn tasks(tasks: &mut [Task], rounds: usize) -> Result<Vec<(String, f64, f64)
             (task.engine.clone(), median / 1000.0, minimum / 1000.0)
         })
         .collect())
+}
+
+/// Each is first, second, ... in turn, and every other round goes backwards, so that none always follows the same one.
+fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |turn| {
+        let at = (turn + round / 2) % count;
+        if round.is_multiple_of(2) { at } else { count - 1 - at }
+    })
 }
 
 fn summary(engines: &[Box<dyn Engine>], tallies: &[Tally], rows: usize, cache: Cache) -> Vec<Measured> {
@@ -223,7 +228,19 @@ fn ulps_f64(a: f64, b: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{ulps_f32, ulps_f64};
+    use super::{order, ulps_f32, ulps_f64};
+
+    #[test]
+    fn every_engine_takes_every_place() {
+        for round in 0..12 {
+            let mut seen: Vec<usize> = order(5, round).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, [0, 1, 2, 3, 4]);
+        }
+        let firsts: std::collections::BTreeSet<_> =
+            (0..10).filter_map(|round| order(5, round).next()).collect();
+        assert_eq!(firsts.len(), 5);
+    }
 
     #[test]
     fn counts_neighbours() {

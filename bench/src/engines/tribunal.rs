@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use tribunal_forest::{Engine as Kernel, Forest, Format};
+use tribunal_forest::{Engine as Kernel, Forest, Format, Source};
 
 use super::{Answers, Engine, Task};
 use crate::case::Case;
@@ -66,15 +66,37 @@ pub fn engines(case: &Arc<Case>) -> Result<Vec<Box<dyn Engine>>> {
         .collect())
 }
 
-/// From the trainer's file to the first row.
+/// From the trainer's file, and from the compiled one, which is made outside the clock.
 pub fn loads(case: &Arc<Case>) -> Result<Vec<Task>> {
-    let Some(path) = case.file("tribunal").filter(|path| read(path).is_ok()) else { return Ok(Vec::new()) };
+    let Some(path) = case.file("tribunal") else { return Ok(Vec::new()) };
+    let Ok(forest) = read(&path) else { return Ok(Vec::new()) };
+    let compiled = case.folder.join("model.tribunal");
+    compile(&forest, &path, &compiled)?;
+    let (file, with_row) = (compiled.clone(), Arc::clone(case));
     let case = Arc::clone(case);
-    Ok(vec![Task::new("tribunal, trainer's file", move || first_row(&path, &case))])
+    Ok(vec![
+        Task::new("tribunal, trainer's file", move || first_row(&read(&path)?, &case)),
+        Task::new("tribunal, compiled, load only", move || read_compiled(&compiled).map(drop)),
+        Task::new("tribunal, compiled", move || first_row(&read_compiled(&file)?, &with_row)),
+    ])
 }
 
-fn first_row(path: &Path, case: &Case) -> Result<()> {
-    let forest = read(path)?;
+fn compile(forest: &Forest, source: &Path, compiled: &Path) -> Result<()> {
+    let bytes = std::fs::read(source)?;
+    let format = Format::detect(&bytes).context("a format that is not known")?;
+    // The file stays beside its source: nothing asks for the digest.
+    let source = Source { format, sha256: "0".repeat(64), bytes: bytes.len() as u64 };
+    std::fs::write(compiled, forest.compile(&source, &[])?)?;
+    Ok(())
+}
+
+fn read_compiled(path: &Path) -> Result<Forest> {
+    let file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok(Forest::read_compiled(file, length)?)
+}
+
+fn first_row(forest: &Forest, case: &Case) -> Result<()> {
     let mut out = Vec::new();
     forest.margins(case.span(0, 1), &mut out)?;
     Ok(())
