@@ -47,6 +47,11 @@ impl Aggregation {
         Self::SumF64 { start: vec![0.0; n_outputs], scale: 1.0, bias: Vec::new(), averaged }
     }
 
+    /// Whether link functions are computed as onnxruntime does.
+    pub(crate) fn is_onnx(&self) -> bool {
+        matches!(self, Self::SumF32 { base_last: true, .. })
+    }
+
     /// Whether the sum, and with it the link function, is in `f32`.
     pub(crate) fn is_f32(&self) -> bool {
         matches!(self, Self::SumF32 { .. })

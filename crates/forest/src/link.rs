@@ -32,6 +32,10 @@ pub enum Link {
     SoftmaxClass,
     /// The margins, sorted from least to greatest (several quantiles).
     Sorted,
+    /// ONNX `SOFTMAX_ZERO`: as [`Link::Softmax`], but a margin that is zero (within 1e-7) gives the probability zero.
+    SoftmaxZero,
+    /// One classifier per class: each class's logistic function, divided by the sum over the classes.
+    OneVersusRest,
     /// exp(margin): counts, gamma, Tweedie, hazards, survival times.
     Exp,
     /// 1 if the margin is above zero, else 0 (`binary:hinge`).
@@ -58,6 +62,8 @@ impl Link {
                 | Self::Logit
                 | Self::Softmax
                 | Self::SoftmaxClass
+                | Self::SoftmaxZero
+                | Self::OneVersusRest
                 | Self::PathLength { .. }
         )
     }
@@ -98,7 +104,7 @@ impl Forest {
 
     /// Applies a link to margins, in place.
     fn apply(&self, link: Link, out: &mut Vec<f64>) {
-        let single = self.aggregation.is_f32();
+        let (single, onnx) = (self.aggregation.is_f32(), self.aggregation.is_onnx());
         if let Aggregation::SumF64 { averaged: true, .. } = self.aggregation {
             let n = self.trees_per_output() as f64;
             out.iter_mut().for_each(|m| *m /= n);
@@ -107,10 +113,16 @@ impl Forest {
             Link::Identity | Link::Logit => {}
             // A mean of leaves that are rounded up may be above 1, too.
             Link::Probability => each(out, |m| m.min(1.0)),
+            Link::Logistic { .. } if onnx => each(out, |m| f64::from(onnx::logistic(m as f32))),
             Link::Logistic { .. } if single => each(out, |m| sigmoid_f32(m as f32)),
             Link::Logistic { slope } => each(out, |m| sigmoid(slope * m)),
             Link::Sorted => out.chunks_exact_mut(self.n_outputs).for_each(sort),
+            Link::Softmax if onnx => out.chunks_exact_mut(self.n_outputs).for_each(onnx::softmax),
             Link::Softmax => out.chunks_exact_mut(self.n_outputs).for_each(|m| softmax(m, single)),
+            Link::SoftmaxZero => out.chunks_exact_mut(self.n_outputs).for_each(onnx::softmax_zero),
+            Link::OneVersusRest => {
+                out.chunks_exact_mut(self.n_outputs).for_each(|m| one_versus_rest(m, onnx));
+            }
             Link::SoftmaxClass => {
                 *out = out.chunks_exact(self.n_outputs).map(|m| greatest(m) as f64).collect();
             }
@@ -158,6 +170,68 @@ fn sort(margins: &mut [f64]) {
         let value = margins[end];
         let at = margins[..end].iter().rposition(|m| *m <= value).map_or(0, |i| i + 1);
         margins[at..=end].rotate_right(1);
+    }
+}
+
+/// Each class's probability by itself, divided by their sum (unless that is zero), in place.
+fn one_versus_rest(margins: &mut [f64], single: bool) {
+    if single {
+        each(margins, |m| f64::from(onnx::logistic(m as f32)));
+        let sum = margins.iter().fold(0.0_f32, |sum, &p| sum + p as f32);
+        if sum != 0.0 {
+            each(margins, |p| f64::from(p as f32 / sum));
+        }
+        return;
+    }
+    each(margins, sigmoid);
+    let sum: f64 = margins.iter().sum();
+    if sum != 0.0 {
+        each(margins, |p| p / sum);
+    }
+}
+
+/// The link functions of onnxruntime (`core/providers/cpu/ml/ml_common.h`), in `f32`.
+mod onnx {
+    /// Magnitude up to which [`softmax_zero`] takes a margin for zero.
+    const ZERO: f32 = 1e-7;
+
+    pub(super) fn logistic(margin: f32) -> f32 {
+        let p = 1.0 / (1.0 + (-margin.abs()).exp());
+        if margin < 0.0 { 1.0 - p } else { p }
+    }
+
+    pub(super) fn softmax(margins: &mut [f64]) {
+        let greatest = greatest(margins);
+        let mut sum = 0.0_f32;
+        for m in margins.iter_mut() {
+            let exp = (*m as f32 - greatest).exp();
+            sum += exp;
+            *m = f64::from(exp);
+        }
+        margins.iter_mut().for_each(|m| *m = f64::from(*m as f32 / sum));
+    }
+
+    /// Margins of zero are left out of the sum. When all are, every probability is zero (onnxruntime's is `NaN`).
+    pub(super) fn softmax_zero(margins: &mut [f64]) {
+        let greatest = greatest(margins);
+        let mut sum = 0.0_f32;
+        for m in margins.iter_mut() {
+            let margin = *m as f32;
+            if margin.abs() > ZERO {
+                let exp = (margin - greatest).exp();
+                sum += exp;
+                *m = f64::from(exp);
+            } else {
+                *m = f64::from(margin * (-greatest).exp());
+            }
+        }
+        if sum != 0.0 {
+            margins.iter_mut().for_each(|m| *m = f64::from(*m as f32 / sum));
+        }
+    }
+
+    fn greatest(margins: &[f64]) -> f32 {
+        margins.iter().fold(f32::MIN, |greatest, &m| greatest.max(m as f32))
     }
 }
 

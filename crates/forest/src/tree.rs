@@ -47,6 +47,12 @@ pub(crate) enum CategoryRule {
     XgboostMissingLeft,
     /// XGBoost likewise, but `NaN` goes right.
     XgboostMissingRight,
+    /// ONNX, scikit-learn: a value that is a category of the set goes left, all else right; 3.5 is no category.
+    MemberLeft,
+    /// As [`CategoryRule::MemberLeft`], but `NaN` goes left.
+    MemberOrMissingLeft,
+    /// A value that is a category of the set goes right, all else left, `NaN` included.
+    MemberRight,
 }
 
 /// A split as a file has it, with the children's numbers in the file.

@@ -41,7 +41,7 @@ pub(crate) struct PackedMeta {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Pod, Zeroable)]
 #[repr(C)]
 struct Split {
-    /// 0 to 3: numeric, by what is missing; 4 to 6: categorical, by rule.
+    /// 0 to 3: numeric, by what is missing; from 4: categorical, by rule.
     kind: u16,
     feature: u16,
     /// Bits of the threshold, or number of the set.
@@ -378,6 +378,9 @@ impl Reader<'_> {
             4 => CategoryRule::Lightgbm,
             5 => CategoryRule::XgboostMissingLeft,
             6 => CategoryRule::XgboostMissingRight,
+            7 => CategoryRule::MemberLeft,
+            8 => CategoryRule::MemberOrMissingLeft,
+            9 => CategoryRule::MemberRight,
             kind => return Err(format!("split of kind {kind}")),
         };
         match (split.value as usize) < nodes.sets.len() {

@@ -136,7 +136,15 @@ fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
         CategoryRule::XgboostMissingLeft | CategoryRule::XgboostMissingRight => {
             x < 0.0 || !contains(set, category)
         }
+        CategoryRule::MemberLeft => is_member(x, set),
+        CategoryRule::MemberOrMissingLeft => x.is_nan() || is_member(x, set),
+        CategoryRule::MemberRight => !is_member(x, set),
     }
+}
+
+/// Whether the value itself, not its whole part, is in the set. A truncated infinity is in none.
+fn is_member(x: f32, set: &[u32]) -> bool {
+    x == x.trunc() && contains(set, x as i64)
 }
 
 fn contains(set: &[u32], category: i64) -> bool {
