@@ -100,6 +100,11 @@ impl Layout {
         match *self {}
     }
 
+    /// In reports.
+    pub(crate) fn name(&self) -> &'static str {
+        match *self {}
+    }
+
     /// What a compiled file keeps.
     pub(crate) fn parts(&self) -> (LayoutMeta, &Lines) {
         match *self {}
