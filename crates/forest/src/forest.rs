@@ -19,7 +19,7 @@ pub(crate) enum Aggregation {
         base: Vec<f32>,
         /// Each leaf times its tree's weight, rounded, before it is added (DART).
         tree_weights: Option<Vec<f32>>,
-        /// ONNX: the sum starts from zero, and the base is added last.
+        /// ONNX, and XGBoost up to 1.3: the sum starts from zero, and the base is added last.
         base_last: bool,
         /// ONNX `AVERAGE`: the sum is divided by the number of trees before the base is added.
         mean: bool,
@@ -47,9 +47,10 @@ impl Aggregation {
         Self::SumF64 { start: vec![0.0; n_outputs], scale: 1.0, bias: Vec::new(), averaged }
     }
 
-    /// Whether link functions are computed as onnxruntime does.
+    /// Whether link functions are computed as onnxruntime does. XGBoost up to 1.3, which adds the base last, too, is
+    /// given weights of its trees.
     pub(crate) fn is_onnx(&self) -> bool {
-        matches!(self, Self::SumF32 { base_last: true, .. })
+        matches!(self, Self::SumF32 { base_last: true, tree_weights: None, .. })
     }
 
     /// Whether the sum, and with it the link function, is in `f32`.

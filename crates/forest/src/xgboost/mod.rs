@@ -106,8 +106,10 @@ fn build(model: Model) -> Result<Forest, ParseError> {
     match model.part {
         Part::Linear(weights) => with_weights(forest, &weights, base),
         Part::Trees { trees, outputs, weights, dart } => {
-            let weights = tree_weights(weights, trees.len())?;
             let base_last = model.version.base_last(dart);
+            let weights = tree_weights(weights, trees.len())?;
+            // Weights tell this sum from ONNX's, whose link functions are others.
+            let weights = weights.or_else(|| base_last.then(|| vec![1.0; trees.len()]));
             let forest = with_trees(forest, &trees, &outputs)?;
             let aggregation = Aggregation::SumF32 { base, tree_weights: weights, base_last, mean: false };
             Ok(Forest { aggregation, ..forest })
