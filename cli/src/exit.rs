@@ -5,7 +5,7 @@
 //! | 0 | done |
 //! | 1 | failed |
 //! | 2 | wrong usage; nothing was done |
-//! | 3 | done in part: some entities were refused, or some messages left alone |
+//! | 3 | done in part: some entities were refused, some messages left alone, or some answers differ |
 //! | 4 | not found: no such score, or nothing matches |
 //! | 5 | the deployment was not reached: no such stack, no credentials, wrong region, endpoint down |
 //!
@@ -27,7 +27,7 @@ Exit codes:
   0  done
   1  failed
   2  wrong usage; nothing was done
-  3  done in part: some entities were refused
+  3  done in part: some entities were refused, or some answers differ
   4  not found
   5  the deployment was not reached (no such stack, no credentials, wrong region, endpoint down)
 

@@ -9,6 +9,7 @@ mod get;
 mod lexicon;
 mod list;
 mod local;
+mod model;
 mod models;
 mod score;
 mod start;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Publish(models::PublishArgs),
     /// List the models, the ensemble definition and the data sets that are in force.
     Models(models::Args),
+    /// Inspect a model file, compute its answers, compare them with the trainer's, or compile it.
+    Model(model::Args),
     /// Compute the features of entities, here and now; or print their schema.
     Features(features::Args),
     /// Compile the lexicon that the features read, or show what one holds.
@@ -59,6 +62,7 @@ pub(crate) enum Command {
 pub(crate) fn run(command: Command, globals: Globals) -> anyhow::Result<Outcome> {
     match command {
         Command::Completions(args) => completions::run(&args),
+        Command::Model(args) => model::run(args, &globals),
         Command::Features(args) => features::run(args, globals.json),
         Command::Lexicon(args) => lexicon::run(args, globals.json),
         Command::Dataset(args) => dataset::run(args, globals.json),
@@ -79,6 +83,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Publish(args) => Box::pin(models::publish(args, globals)).await,
         Command::Models(args) => Box::pin(models::run(args, globals)).await,
         Command::Completions(args) => completions::run(&args),
+        Command::Model(args) => model::run(args, &globals),
         Command::Features(args) => features::run(args, globals.json),
         Command::Lexicon(args) => lexicon::run(args, globals.json),
         Command::Dataset(args) => dataset::run(args, globals.json),
