@@ -191,7 +191,7 @@ fn lightgbm_files_are_refused_by_name() {
 #[test]
 fn averaged_trees_are_refused_by_name() {
     for (from, to, expected) in [
-        ("\"version\": 1", "\"version\": 2", "version: 2, this build reads 1"),
+        ("\"version\": 1", "\"version\": 3", "version: 3, this build reads 1 and 2"),
         ("\"mean\"", "\"vote\"", "aggregation \"vote\" is not supported"),
         ("\"n_features\": 2", "\"n_features\": -1", "n_features: -1, must be at least 1"),
         ("[\"a\", \"b\"]", "[\"a\"]", "feature_names: 1 names for 2 features"),
