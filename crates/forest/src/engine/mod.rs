@@ -4,6 +4,7 @@
 //! bits. They differ by the instructions that they use; all of them run on a [`Layout`], which the shape of the
 //! forest decides, and choose between a kernel for single rows and one for many by the number of rows.
 
+mod direct;
 mod isa;
 pub(crate) mod lines;
 mod reference;
@@ -16,6 +17,7 @@ use crate::compiled::{Packed, Source};
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
 use crate::tree::Nodes;
+use direct::{Direct, DirectMeta};
 use lines::Lines;
 
 pub(crate) use isa::Isa;
@@ -80,34 +82,47 @@ impl std::fmt::Display for Engine {
 
 /// The trees once more, laid out for the fast engines. The first that can take a forest is the one that is used.
 #[derive(Debug)]
-pub(crate) enum Layout {}
+pub(crate) enum Layout {
+    /// Any trees.
+    Direct(Direct),
+}
 
 /// What a layout knows besides its lines; part of a compiled file's header.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) enum LayoutMeta {}
+pub(crate) enum LayoutMeta {
+    /// See [`Layout::Direct`].
+    Direct(DirectMeta),
+}
 
 impl Layout {
-    /// `None`: no layout takes this forest (linear models, vector leaves).
+    /// `None`: no layout takes this forest (linear models).
     fn build(forest: &Forest) -> Option<Self> {
-        let _ = forest;
-        None
+        Direct::build(forest).map(Self::Direct)
     }
 
     /// Sums of whole rows that went through [`Forest::transformed`], `n x n_outputs`: each starts from
     /// [`Forest::start`], takes the leaves of its output in tree order, and is not yet finished.
     fn sums(&self, forest: &Forest, isa: Isa, rows: &[f32], sums: &mut [f64]) {
-        let _ = (forest, isa, rows, sums);
-        match *self {}
+        match self {
+            Self::Direct(direct) => direct.sums(forest, isa, rows, sums),
+        }
     }
 
     /// In reports.
     pub(crate) fn name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Self::Direct(_) => "direct",
+        }
     }
 
     /// What a compiled file keeps.
     pub(crate) fn parts(&self) -> (LayoutMeta, &Lines) {
-        match *self {}
+        match self {
+            Self::Direct(direct) => {
+                let (meta, lines) = direct.parts();
+                (LayoutMeta::Direct(meta.clone()), lines)
+            }
+        }
     }
 
     /// The layout of a compiled file, checked: whatever the file holds, the kernels read within `lines`.
@@ -117,8 +132,11 @@ impl Layout {
         n_features: usize,
         n_outputs: usize,
     ) -> Result<Self, String> {
-        let _ = (lines, n_features, n_outputs);
-        match meta {}
+        match meta {
+            LayoutMeta::Direct(meta) => {
+                Direct::from_parts(meta, lines, n_features, n_outputs).map(Self::Direct)
+            }
+        }
     }
 }
 
