@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tribunal_core::ErrorName;
-use tribunal_forest::{Forest, Format, Link, ParseError};
+use tribunal_forest::{Forest, Format, ParseError};
 use tribunal_registry::{LoadedModel, Part, Registry, RegistryError};
 
 use crate::predictor::{Predictor, RunnablePart};
@@ -78,6 +78,14 @@ pub enum LoadError {
         /// The objective.
         objective: String,
     },
+    /// The model answers more than one question.
+    #[error("{object} gives {outputs} values a row, must give one: the probability that an entity is malicious")]
+    Outputs {
+        /// Path of the file.
+        object: String,
+        /// Classes or targets.
+        outputs: usize,
+    },
 }
 
 impl LoadError {
@@ -146,12 +154,17 @@ fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, L
         let (found, named) = (forest.n_features(), part.features.len());
         return Err(LoadError::FeatureCount { object, found, named });
     }
-    if forest.link() == Link::Identity {
+    if forest.n_outputs() != 1 {
+        return Err(LoadError::Outputs { object, outputs: forest.n_outputs() });
+    }
+    if !forest.link().gives_probabilities() {
         return Err(LoadError::NoProbability { object, objective: forest.objective().to_owned() });
     }
     if let Some((position, found, named)) = reordered(forest.feature_names(), &part.features) {
         return Err(LoadError::FeatureOrder { object, position, found, named });
     }
+    // While nobody waits for an answer.
+    forest.prepare();
     Ok(RunnablePart {
         kinds: part.kinds.clone(),
         features: part.features.clone(),
