@@ -19,7 +19,6 @@ from common import (
     N_FEATURES,
     NAMES,
     TRAIN_ROWS,
-    VARIANT_ROWS,
     folder_of,
     pool_of,
     rows,
@@ -48,7 +47,7 @@ def thresholds_of(path: Path) -> list[list[float]]:
     return thresholds
 
 
-def lightgbm_case(name: str, seed: int, params: dict, rounds: int, n: int = VARIANT_ROWS, categorical=(),
+def lightgbm_case(name: str, seed: int, params: dict, rounds: int, n: int = MAIN_ROWS, categorical=(),
                   data=None, response_ulps: int = 1, group=None, custom: int = 0) -> None:
     """`data` is values and target; `custom`: classes of a model whose objective is a function of the user."""
     x, y = data or training_data()

@@ -1,9 +1,9 @@
 """XGBoost models: every booster, objective, leaf and file format of the version that is installed.
 
 `main` makes the cases of that version (`SERIES`): all kinds of models by the newest, and the file formats
-that older versions wrote by those. Margins of models without categories come from `inplace_predict`, which takes
-infinities; `DMatrix` refuses them, so that leaves and contributions are asked with the greatest finite values
-in their place, which stand on the same side of every threshold.
+that older versions wrote by those. Margins of models without categories come from `inplace_predict`, which
+takes infinities; `DMatrix` refuses them, so that leaves and contributions are asked with the greatest finite
+values in their place, which stand on the same side of every finite threshold.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def save(model: xgb.Booster, folder: Path, formats) -> dict:
     return files
 
 
-def case(name: str, seed: int, params: dict, rounds: int, n: int = VARIANT_ROWS, formats=("ubj",), data=None,
+def case(name: str, seed: int, params: dict, rounds: int, n: int = MAIN_ROWS, formats=("ubj",), data=None,
          types=None, training=None, **more) -> None:
     """Trains, saves in each of `formats`, and writes the answers."""
     names = more.get("names", NAMES)
@@ -170,10 +170,10 @@ def shapes() -> None:
     """Forests whose form asks something of an engine."""
     x, y = training_data()
     deep = {"objective": "binary:logistic", "max_depth": 16, "min_child_weight": 0, "eta": 0.3}
-    case("xgboost-deep", 112, deep, 3, MAIN_ROWS)
-    case("xgboost-stumps", 113, {**LOGISTIC, "max_depth": 1}, 40, MAIN_ROWS)
+    case("xgboost-deep", 112, deep, 3)
+    case("xgboost-stumps", 113, {**LOGISTIC, "max_depth": 1}, 40)
     narrow = x[:, [0, 1]]
-    case("xgboost-many-thresholds", 114, {**LOGISTIC, "max_depth": 7, "max_bin": 2048}, 9, MAIN_ROWS,
+    case("xgboost-many-thresholds", 114, {**LOGISTIC, "max_depth": 7, "max_bin": 2048}, 9,
          data=(narrow, y), names=None, n_features=2)
     wide = shape_of(x, 300)
     parity = np.isnan(wide).sum(axis=1) % 2
@@ -202,39 +202,39 @@ def edge_thresholds() -> None:
         model = xgb.Booster(model_file=str(path))
     folder = folder_of("xgboost-edge-thresholds")
     files = save(model, folder, ["ubj", "json"])
-    write_case(folder, files, model, 119, MAIN_ROWS, LOGISTIC["objective"], without=("contributions",))
+    without = ("contributions", "leaves")
+    write_case(folder, files, model, 119, MAIN_ROWS, LOGISTIC["objective"], without=without)
 
 
 def classes_and_outputs() -> None:
     multi = {"max_depth": 4, "eta": 0.3}
     softprob = {**multi, "objective": "multi:softprob", "num_class": 3}
-    case("xgboost-softprob", 101, softprob, 8, MAIN_ROWS, ["ubj", "json"], training_classes(3))
+    case("xgboost-softprob", 101, softprob, 8, formats=["ubj", "json"], data=training_classes(3))
     case("xgboost-softmax", 102, {**multi, "max_depth": 3, "objective": "multi:softmax", "num_class": 5,
-         "num_parallel_tree": 2, "subsample": 0.6}, 4, MAIN_ROWS, data=training_classes(5))
+         "num_parallel_tree": 2, "subsample": 0.6}, 4, data=training_classes(5))
     vector = {"multi_strategy": "multi_output_tree"}
-    case("xgboost-multi-output-tree", 106, {**multi, **vector, "objective": "reg:squarederror"}, 8, MAIN_ROWS,
-         ["ubj", "json"], targets(3), without=("contributions",))
+    case("xgboost-multi-output-tree", 106, {**multi, **vector, "objective": "reg:squarederror"}, 8,
+         formats=["ubj", "json"], data=targets(3), without=("contributions",))
     case("xgboost-multi-output-softprob", 107, {**softprob, **vector}, 6, data=training_classes(3),
          without=("contributions",))
-    case("xgboost-multi-target", 108, {**multi, "objective": "reg:squarederror"}, 6, MAIN_ROWS,
-         data=targets(2))
+    case("xgboost-multi-target", 108, {**multi, "objective": "reg:squarederror"}, 6, data=targets(2))
     case("xgboost-multi-label", 109, {**multi, "objective": "binary:logistic"}, 5, data=labels(3))
     linear = {"booster": "gblinear", "objective": "binary:logistic", "updater": "coord_descent"}
-    case("xgboost-linear", 110, linear, 6, MAIN_ROWS, ["ubj", "json"])
+    case("xgboost-linear", 110, linear, 6, formats=["ubj", "json"])
     case("xgboost-linear-classes", 111, {**linear, "objective": "multi:softprob", "num_class": 4}, 6,
          data=training_classes(4))
 
 
 def boosters() -> None:
-    case("xgboost-logistic", 1, {**LOGISTIC, "base_score": 0.3141593}, 30, MAIN_ROWS, ["ubj", "json"])
+    case("xgboost-logistic", 1, {**LOGISTIC, "base_score": 0.3141593}, 30, formats=["ubj", "json"])
     case("xgboost-regression", 2, {"objective": "reg:squarederror", "max_leaves": 12, "max_depth": 0,
          "grow_policy": "lossguide", "num_parallel_tree": 2, "subsample": 0.7}, 8)
     case("xgboost-pruned", 5, {**LOGISTIC, "tree_method": "exact", "gamma": 6,
          "updater": "grow_colmaker,prune"}, 8)
     case("xgboost-random-forest", 103, {**LOGISTIC, "eta": 1.0, "num_parallel_tree": 20, "subsample": 0.7,
-         "colsample_bynode": 0.5}, 1, MAIN_ROWS)
+         "colsample_bynode": 0.5}, 1)
     dart = {"booster": "dart", "rate_drop": 0.4, "max_depth": 3}
-    case("xgboost-dart", 3, {**LOGISTIC, **dart}, 12, MAIN_ROWS, ["ubj", "json"])
+    case("xgboost-dart", 3, {**LOGISTIC, **dart}, 12, formats=["ubj", "json"])
     case("xgboost-dart-classes", 104, {"eta": 0.5, **dart, "objective": "multi:softprob", "num_class": 3,
          "normalize_type": "forest", "one_drop": 1, "num_parallel_tree": 2}, 4, data=training_classes(3))
     case("xgboost-early-stopped", 117, LOGISTIC, 20, training={"early_stopping_rounds": 6,
@@ -242,8 +242,8 @@ def boosters() -> None:
 
 
 def categories() -> None:
-    case("xgboost-categorical", 4, {**LOGISTIC, "max_cat_to_onehot": 4}, 10, MAIN_ROWS,
-         ["ubj", "json"], types=TYPES)
+    case("xgboost-categorical", 4, {**LOGISTIC, "max_cat_to_onehot": 4}, 10,
+         formats=["ubj", "json"], types=TYPES)
     import pandas as pd
 
     x, y = training_data()
@@ -326,7 +326,7 @@ def older(formats: list[str]) -> None:
     small = {**LOGISTIC, "max_depth": 3}
     softprob = {**small, "objective": "multi:softprob", "num_class": 3, "num_parallel_tree": 2}
     name = f"xgboost-{SERIES}"
-    case(f"{name}-logistic", seed, {**small, "base_score": 0.3141593}, 12, MAIN_ROWS, formats)
+    case(f"{name}-logistic", seed, {**small, "base_score": 0.3141593}, 12, formats=formats)
     case(f"{name}-regression", seed + 1, {"objective": "reg:squarederror", "max_depth": 3}, 5,
          formats=formats, data=training_target())
     case(f"{name}-poisson", seed + 2, {"objective": "count:poisson", "max_depth": 3}, 4, formats=formats,
