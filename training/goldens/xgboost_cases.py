@@ -24,7 +24,6 @@ from common import (
     N_FEATURES,
     NAMES,
     TRAIN_ROWS,
-    VARIANT_ROWS,
     folder_of,
     pool_of,
     rows,
@@ -130,7 +129,7 @@ def case(name: str, seed: int, params: dict, rounds: int, n: int = MAIN_ROWS, fo
     write_case(folder, save(model, folder, formats), model, seed, n, params["objective"], types, **more)
 
 
-def pickles(name: str, seed: int, holder, objective: str, names=None, n: int = VARIANT_ROWS, **more) -> None:
+def pickles(name: str, seed: int, holder, objective: str, names=None, n: int = MAIN_ROWS, **more) -> None:
     """A Booster or a fitted scikit-learn wrapper, pickled by every protocol, and as joblib does it."""
     folder, files = folder_of(name), []
     for protocol in range(6):
