@@ -8,6 +8,11 @@ mod direct;
 mod isa;
 pub(crate) mod lines;
 mod reference;
+#[allow(dead_code, reason = "the layouts that run on codes come next")]
+mod slots;
+#[cfg(test)]
+#[allow(dead_code, reason = "the layouts that run on codes come next")]
+mod testing;
 
 use std::sync::{Arc, OnceLock};
 

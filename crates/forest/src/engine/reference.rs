@@ -125,7 +125,7 @@ fn numeric_goes_left(x: f32, threshold: f32, missing: Missing) -> bool {
     }
 }
 
-fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
+pub(super) fn category_goes_left(x: f32, set: &[u32], rule: CategoryRule) -> bool {
     // Truncated, as both trainers do; XGBoost looks at the sign before, LightGBM after (-0.5 is its category
     // 0).
     let category = x as i64;
