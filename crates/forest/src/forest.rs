@@ -101,6 +101,14 @@ impl Forest {
                 Err(ParseError::Unsupported(format!("{format}, in a build without the feature pickle,")))
             }
             Format::LightgbmText => crate::lightgbm::from_text(bytes),
+            #[cfg(feature = "catboost")]
+            Format::CatboostJson => crate::catboost::from_json(bytes),
+            #[cfg(feature = "catboost")]
+            Format::CatboostCbm => crate::catboost::from_cbm(bytes),
+            #[cfg(not(feature = "catboost"))]
+            Format::CatboostJson | Format::CatboostCbm => {
+                Err(ParseError::Unsupported(format!("{format}, in a build without the feature catboost,")))
+            }
             Format::TribunalForest => crate::tribunal_json::from_json(bytes),
             Format::Compiled => crate::compiled::from_bytes(bytes),
         }

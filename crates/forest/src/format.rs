@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// How far into a file [`Format::detect`] looks.
 const DETECT_BYTES: usize = 4_096;
+/// First bytes of a `.cbm` file.
+pub(crate) const CBM_MAGIC: &[u8] = b"CBM1";
 
 /// A model file's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +25,12 @@ pub enum Format {
     /// LightGBM's text (`save_model`, format v2 to v4).
     #[serde(rename = "lightgbm-text")]
     LightgbmText,
+    /// CatBoost's JSON (`save_model(format="json")`).
+    #[serde(rename = "catboost-json")]
+    CatboostJson,
+    /// CatBoost's binary format (`save_model("x.cbm")`).
+    #[serde(rename = "catboost-cbm")]
+    CatboostCbm,
     /// Averaged trees in JSON, described in `crates/forest/FORMAT.md`.
     #[serde(rename = "tribunal-forest-json")]
     TribunalForest,
@@ -33,12 +41,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::XgboostUbj,
         Self::XgboostJson,
         Self::XgboostBinary,
         Self::XgboostPickle,
         Self::LightgbmText,
+        Self::CatboostJson,
+        Self::CatboostCbm,
         Self::TribunalForest,
         Self::Compiled,
     ];
@@ -51,6 +61,8 @@ impl Format {
             Self::XgboostBinary => "xgboost-binary",
             Self::XgboostPickle => "xgboost-pickle",
             Self::LightgbmText => "lightgbm-text",
+            Self::CatboostJson => "catboost-json",
+            Self::CatboostCbm => "catboost-cbm",
             Self::TribunalForest => "tribunal-forest-json",
             Self::Compiled => "tribunal-compiled",
         }
@@ -62,6 +74,9 @@ impl Format {
         let head = bytes.get(..DETECT_BYTES.min(bytes.len()))?;
         if head.starts_with(&crate::compiled::MAGIC) {
             return Some(Self::Compiled);
+        }
+        if head.starts_with(CBM_MAGIC) {
+            return Some(Self::CatboostCbm);
         }
         if is_xgboost_binary(head) {
             return Some(Self::XgboostBinary);
@@ -81,6 +96,9 @@ impl Format {
         let contains = |needle: &[u8]| head.windows(needle.len()).any(|w| w == needle);
         if contains(b"\"tribunal-forest\"") {
             return Some(Self::TribunalForest);
+        }
+        if contains(b"\"features_info\"") {
+            return Some(Self::CatboostJson);
         }
         contains(b"\"learner\"").then_some(Self::XgboostJson)
     }
@@ -125,13 +143,15 @@ mod tests {
 
     #[test]
     fn detects_by_the_first_bytes() {
-        let cases: [(&[u8], Option<Format>); 9] = [
+        let cases: [(&[u8], Option<Format>); 11] = [
             (b"", None),
             (b"tree\nversion=v4\n", Some(Format::LightgbmText)),
             (b"{L\0\0\0\0\0\0\0\x07learner{", Some(Format::XgboostUbj)),
             (b" {\"learner\": {", Some(Format::XgboostJson)),
             (b"{\"format\": \"tribunal-forest\"", Some(Format::TribunalForest)),
             (b"tribunal\x01\0\0\0", Some(Format::Compiled)),
+            (b"CBM1@\x1f\0\0", Some(Format::CatboostCbm)),
+            (b"{\n  \"features_info\":\n", Some(Format::CatboostJson)),
             (b"{\"x\": 1}", None),
             (b"\x80\x04\x95", Some(Format::XgboostPickle)),
             (b"{", None),

@@ -33,6 +33,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "catboost")]
+mod catboost;
 mod compiled;
 mod engine;
 mod error;

@@ -1,0 +1,30 @@
+//! CatBoost's models: JSON (`save_model(format="json")`) and its binary format (`.cbm`).
+//!
+//! A row has all features in the order of training (CatBoost's flat index), those that no tree uses included.
+//! Both formats number the model's borders: feature by feature, each in the order of its list. A tree names them by
+//! number.
+//!
+//! A border sends `x > border` to the right, in `f32`. `NaN` is what the feature's treatment makes of it: minus
+//! infinity (`AsFalse`), plus infinity (`AsTrue`), or `NaN` (`AsIs`, and features without missing values in
+//! training), which is above no border. An oblivious tree has one border per level; bit i of a leaf's number is the
+//! answer to border i, so that the last border stands at the root here and leaves are in order from left to right.
+//!
+//! The raw value is the sum over trees in `f64` from zero, in their order, times a scale, plus a bias per output.
+//! CatBoost sums so for single rows and for blocks of rows, whatever their number. Its fast exponential function is
+//! within a few units in the last place of the platform's.
+//!
+//! Source: `catboost/libs/model` of CatBoost 1.2: `model.cpp`, `flatbuffers/*.fbs`, `cpu/quantization.h`,
+//! `cpu/evaluator_impl.cpp`, `scale_and_bias.cpp` and `model_export/json_model_helpers.cpp`.
+//!
+//! Refused by name: splits on categorical, text and embedding features, losses whose `predict` is not one of the
+//! links here.
+
+mod build;
+mod cbm;
+mod flatbuffer;
+mod json;
+mod loss;
+mod schema;
+
+pub(crate) use cbm::from_cbm;
+pub(crate) use json::from_json;
