@@ -1,8 +1,9 @@
 """Write docs/performance.md and its plots from bench/results/forest.json, and print the targets.
 
-    python bench/python/report.py [--check]
+    python bench/python/report.py [--check | --targets RESULTS.json]
 
-`--check` writes nothing and fails when a file differs from what the results say. Needs no package.
+`--check` writes nothing and fails when a file differs from what the results say; `--targets` prints what other results
+say of the targets. Needs no package.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ Times = dict[tuple[int, str], float]
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["--targets"]:
+        print_targets(json.loads(Path(arguments[1]).read_text()))
+        return 0
     results = json.loads((ROOT / "bench/results/forest.json").read_text())
     files = {ROOT / "docs/performance.md": document(results)}
     for model in results["models"]:
@@ -43,6 +47,11 @@ def main(arguments: list[str]) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         print(f"    wrote {path.relative_to(ROOT)}")
+    print_targets(results)
+    return 0
+
+
+def print_targets(results: dict[str, Any]) -> None:
     print()
     for outcome in targets.outcomes(results):
         ratio = "-" if outcome.ratio is None else f"{outcome.ratio:.2f}x"
@@ -50,7 +59,6 @@ def main(arguments: list[str]) -> int:
             f"  {outcome.model:14} {outcome.size:16} {outcome.ours:30} over {outcome.peer:26} "
             f"{ratio:>9}  target {outcome.target:12} {outcome.met}"
         )
-    return 0
 
 
 def image_path(model: str) -> Path:
