@@ -1,6 +1,7 @@
 """scikit-learn models through training/export_forest.py.
 
-Margins are what the trainer sums (decision_function, predict_proba of forests, the mean path length), probabilities its
+Margins are what the trainer sums (decision_function, predict_proba of forests, the mean path length),
+         probabilities its
 predict_proba, responses its predict where that is not the margin.
 """
 
@@ -58,7 +59,10 @@ def thresholds(document: dict[str, Any]) -> list[list[float]]:
     return found
 
 
-def case(name: str, seed: int, model: Any, n: int, answers: Any, infinities: bool = False, **more: Any) -> None:
+def case(
+    name: str, seed: int, model: Any, answers: Any, n: int = MAIN_ROWS, infinities: bool = False, dtype: str = "f8",
+    **more: Any,
+) -> None:
     """`answers` gives a model's answers to rows."""
     document = export_forest(model, NAMES)
     pool = pool_of(thresholds(document))
@@ -70,7 +74,7 @@ def case(name: str, seed: int, model: Any, n: int, answers: Any, infinities: boo
         (folder / "model-v1.json").write_text(dumps(version_1(document)))
         files["tribunal-forest-json"] = ["model.json", "model-v1.json"]
     trainer = f"scikit-learn {sklearn.__version__}"
-    write(folder, files, trainer, "f8", pool, answers(model, test), seed=seed, infinities=infinities, **more)
+    write(folder, files, trainer, dtype, pool, answers(model, test), seed=seed, infinities=infinities, **more)
 
 
 def version_1(document: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +104,8 @@ def boosting(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def present(model: Any, x: np.ndarray) -> dict[str, np.ndarray]:
-    """Gradient boosting refuses missing values; here they go right, as what is greater than every threshold does."""
+    """Gradient boosting refuses missing values; here they go right,
+         as what is greater than every threshold does."""
     return boosting(model, np.nan_to_num(x, nan=np.finfo(np.float32).max))
 
 
@@ -123,50 +128,53 @@ def main() -> None:
     two_targets = (target[0], np.stack([target[1], -target[1] ** 2], axis=1))
     filled = {id(data): (np.nan_to_num(data[0]), data[1]) for data in (binary, classes, target)}
 
-    case("random-forest", 12, RandomForestClassifier(**FOREST | {"n_estimators": 30}).fit(*binary), MAIN_ROWS, forest)
+    case("random-forest", 12, RandomForestClassifier(**FOREST | {"n_estimators": 30}).fit(*binary), forest)
     case("extra-trees", 13, ExtraTreesClassifier(n_estimators=10, max_depth=5, bootstrap=True, random_state=7,
-         class_weight="balanced").fit(*binary), VARIANT_ROWS, forest)
-    case("random-forest-classes", 60, RandomForestClassifier(**FOREST).fit(*classes), MAIN_ROWS, forest)
-    case("random-forest-regression", 61, RandomForestRegressor(**FOREST).fit(*target), MAIN_ROWS, forest)
+         class_weight="balanced").fit(*binary), forest)
+    case("random-forest-classes", 60, RandomForestClassifier(**FOREST).fit(*classes), forest)
+    case("random-forest-regression", 61, RandomForestRegressor(**FOREST).fit(*target), forest)
     case("random-forest-labels", 62, RandomForestClassifier(**FOREST | {"n_estimators": 8}).fit(*two_labels),
-         VARIANT_ROWS, forest)
-    case("extra-trees-targets", 63, ExtraTreesRegressor(**FOREST | {"n_estimators": 8}).fit(*two_targets),
-         VARIANT_ROWS, forest)
-    case("decision-tree", 64, DecisionTreeClassifier(max_depth=7, random_state=7).fit(*binary), VARIANT_ROWS, forest)
+         forest)
+    case("extra-trees-targets", 63, ExtraTreesRegressor(**FOREST | {"n_estimators": 8}).fit(*two_targets), forest)
+    case("decision-tree", 64, DecisionTreeClassifier(max_depth=7, random_state=7).fit(*binary), forest)
 
     boost = {"n_estimators": 30, **BOOSTING}
-    case("gradient-boosting", 65, GradientBoostingClassifier(**boost).fit(*filled[id(binary)]), MAIN_ROWS, present,
+    case("gradient-boosting", 65, GradientBoostingClassifier(**boost).fit(*filled[id(binary)]), present,
          response_ulps=2)
     boost["n_estimators"] = 10
-    case("gradient-boosting-classes", 66, GradientBoostingClassifier(**boost).fit(*filled[id(classes)]), VARIANT_ROWS,
+    case("gradient-boosting-classes", 66, GradientBoostingClassifier(**boost).fit(*filled[id(classes)]),
          present, response_ulps=4)
-    case("gradient-boosting-exponential", 67, GradientBoostingClassifier(loss="exponential", init="zero", **boost).fit(
-         *filled[id(binary)]), VARIANT_ROWS, present, response_ulps=2)
-    case("gradient-boosting-huber", 68, GradientBoostingRegressor(loss="huber", **boost).fit(*filled[id(target)]),
-         VARIANT_ROWS, present)
+    case("gradient-boosting-exponential", 67, GradientBoostingClassifier(loss="exponential", init="zero",
+         **boost).fit(
+         *filled[id(binary)]), present, response_ulps=2)
+    case("gradient-boosting-huber", 68, GradientBoostingRegressor(loss="huber",
+         **boost).fit(*filled[id(target)]), present)
 
     hist = {"max_iter": 30, "early_stopping": False, **BOOSTING}
-    case("hist-boosting", 69, HistGradientBoostingClassifier(**hist).fit(*binary), MAIN_ROWS, boosting, infinities=True,
+    case("hist-boosting", 69, HistGradientBoostingClassifier(**hist).fit(*binary), boosting, infinities=True,
          response_ulps=2)
     hist["max_iter"] = 10
     categorical = hist | {"categorical_features": CATEGORICAL, "min_samples_leaf": 5}
-    case("hist-boosting-categorical", 70, HistGradientBoostingClassifier(**categorical | {"max_iter": 30}).fit(*binary),
-         MAIN_ROWS, boosting, response_ulps=2)
-    case("hist-boosting-classes", 71, HistGradientBoostingClassifier(**categorical).fit(*classes), VARIANT_ROWS,
-         boosting, response_ulps=4)
-    case("hist-boosting-poisson", 72, HistGradientBoostingRegressor(loss="poisson", **hist).fit(*target), VARIANT_ROWS,
+    case("hist-boosting-categorical", 70,
+         HistGradientBoostingClassifier(**categorical | {"max_iter": 30}).fit(*binary), boosting, response_ulps=2)
+    case("hist-boosting-classes", 71, HistGradientBoostingClassifier(**categorical).fit(*classes), boosting,
+         response_ulps=4)
+    case("hist-boosting-poisson", 72, HistGradientBoostingRegressor(loss="poisson", **hist).fit(*target),
          boosting, infinities=True)
-    case("hist-boosting-quantile", 73, HistGradientBoostingRegressor(loss="quantile", quantile=0.9, **hist).fit(*target),
-         VARIANT_ROWS, boosting, infinities=True)
+    case("hist-boosting-quantile", 73, HistGradientBoostingRegressor(loss="quantile", quantile=0.9,
+         **hist).fit(*target), boosting, infinities=True)
 
-    case("isolation-forest", 74, IsolationForest(n_estimators=20, max_samples=64, random_state=7).fit(binary[0]),
-         MAIN_ROWS, isolation, response_ulps=4)
+    case("isolation-forest", 74, IsolationForest(n_estimators=20, max_samples=64,
+         random_state=7).fit(binary[0]), isolation, response_ulps=4)
     case("isolation-forest-columns", 75, IsolationForest(n_estimators=10, max_samples=100, max_features=0.4,
-         bootstrap=True, random_state=7).fit(binary[0]), VARIANT_ROWS, isolation, response_ulps=4)
+         bootstrap=True, random_state=7).fit(binary[0]), isolation, response_ulps=4)
 
     steps = {"C": 0.5, "max_iter": 2000}
     wide = {name: (data[0].astype(np.float64), data[1]) for name, data in filled.items()}
-    case("logistic-regression", 76, LogisticRegression(**steps).fit(*wide[id(binary)]), MAIN_ROWS, logistic)
-    case("logistic-regression-classes", 77, LogisticRegression(**steps).fit(*wide[id(classes)]), VARIANT_ROWS, logistic)
-    case("logistic-regression-single", 78, LogisticRegression(**steps).fit(*filled[id(binary)]), VARIANT_ROWS, logistic)
-
+    # The order in which a matrix product is summed is its library's.
+    order = {"n": VARIANT_ROWS, "ulps": 2000}
+    case("logistic-regression", 76, LogisticRegression(**steps).fit(*wide[id(binary)]), logistic, **order)
+    case("logistic-regression-classes", 77, LogisticRegression(**steps).fit(*wide[id(classes)]), logistic, **order)
+    case("logistic-regression-single", 78, LogisticRegression(**steps).fit(*filled[id(binary)]), logistic,
+         dtype="f4",
+         **order)
