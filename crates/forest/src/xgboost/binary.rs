@@ -81,10 +81,10 @@ impl<'a> Reader<'a> {
     fn count(&mut self, what: &str, size: usize) -> Result<usize, ParseError> {
         let mut value = [0; 8];
         value.copy_from_slice(self.take(8)?);
-        self.fits(u64::from_le_bytes(value), what, size)
+        self.fits(i128::from(u64::from_le_bytes(value)), what, size)
     }
 
-    fn fits(&self, count: u64, what: &str, size: usize) -> Result<usize, ParseError> {
+    fn fits(&self, count: i128, what: &str, size: usize) -> Result<usize, ParseError> {
         match usize::try_from(count) {
             Ok(n) if n.checked_mul(size).is_some_and(|bytes| bytes <= self.left()) => Ok(n),
             _ => Err(self.error(format!("{count} x {what}, but {} bytes are left", self.left()))),
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
 
     fn trees(&mut self, dart: bool) -> Result<Part, ParseError> {
         let n_trees = i32::from_le_bytes(self.words(40)?[0]);
-        let n_trees = self.fits(u64::try_from(n_trees).unwrap_or(u64::MAX), "tree", TREE_BYTES)?;
+        let n_trees = self.fits(i128::from(n_trees), "tree", TREE_BYTES)?;
         let mut trees = Vec::with_capacity(n_trees);
         for _ in 0..n_trees {
             trees.push(self.tree()?);
@@ -183,7 +183,7 @@ impl<'a> Reader<'a> {
                 "xgboost-binary model with leaves that are vectors".to_owned(),
             ));
         }
-        let n_nodes = self.fits(u64::try_from(param(1)).unwrap_or(u64::MAX), "node", NODE_BYTES)?;
+        let n_nodes = self.fits(i128::from(param(1)), "node", NODE_BYTES)?;
         let num_deleted = Text(param(2).to_string());
         let mut tree =
             Tree { tree_param: TreeParam { num_deleted, ..TreeParam::default() }, ..Tree::default() };
