@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tribunal_forest::{Forest, Format, PredictError};
 
 /// Small models, one of each kind of file and split.
-const MODELS: [(&str, Format); 15] = [
+const MODELS: [(&str, Format); 19] = [
     ("xgboost-pruned/model.ubj", Format::XgboostUbj),
     ("xgboost-dart/model.ubj", Format::XgboostUbj),
     ("xgboost-categorical/model.json", Format::XgboostJson),
@@ -25,6 +25,10 @@ const MODELS: [(&str, Format); 15] = [
     ("lightgbm-categorical/model.txt", Format::LightgbmText),
     ("lightgbm-multiclass-random-forest/model.txt", Format::LightgbmText),
     ("lightgbm-v2/model.txt", Format::LightgbmText),
+    ("catboost-nan-as-is/model.json", Format::CatboostJson),
+    ("catboost-nan-as-is/model.cbm", Format::CatboostCbm),
+    ("catboost-lossguide-multiclass-json/model.json", Format::CatboostJson),
+    ("catboost-lossguide-multiclass/model.cbm", Format::CatboostCbm),
     ("extra-trees/model.json", Format::TribunalForest),
 ];
 /// Bits flipped per model.
@@ -57,6 +61,7 @@ fn a_cut_file_is_an_error() {
         let after: &[u8] = if name.contains("v2") { b"feature importances:" } else { b"end of trees" };
         let (end, last) = match format {
             Format::LightgbmText => (find(after).unwrap(), after.len()),
+            Format::CatboostCbm => (bytes.len(), 0),
             _ => (bytes.trim_ascii_end().len(), 0),
         };
         for cut in (0..200).map(|i| end * i / 200) {
@@ -116,12 +121,14 @@ fn what_is_made_to_hurt_is_refused_at_once() {
     let leaves = "tree\nversion=v4\nnum_tree_per_iteration=1\nmax_feature_idx=0\nfeature_names=a\nTree=0\n\
         num_leaves=4000000000\nleaf_value=1\nend of trees\n";
     let features = leaves.replace("max_feature_idx=0", "max_feature_idx=9223372036854775807");
-    let cases: [(Format, &[u8], &str); 6] = [
+    let cbm_root = [b"CBM1\x04\0\0\0".as_slice(), &[0xFF; 4]].concat();
+    let cases: [(Format, &[u8], &str); 7] = [
         (Format::XgboostJson, nested.as_bytes(), "not readable"),
         (Format::XgboostUbj, &ubj_nested, "deeper than the limit 32"),
         (Format::XgboostUbj, &ubj_count, "count 9223372036854775807, but 0 bytes are left"),
         (Format::XgboostUbj, &ubj_negative, "count -1, but 7 bytes are left"),
         (Format::LightgbmText, leaves.as_bytes(), "tree 0: leaf_value has 1 values, expected 4000000000"),
+        (Format::CatboostCbm, &cbm_root, "at byte 4294967303: 4 bytes wanted, the buffer has 4"),
         (Format::LightgbmText, features.as_bytes(), "more than the limit 65536"),
     ];
     for (format, bytes, expected) in cases {
@@ -168,6 +175,14 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
         b"cat_boundaries=0 1\n",
         b"cat_threshold=7\n",
         b"end of trees\n",
+        b"CBM1",
+        b"\x08\0\0\0",
+        b"\x04\0\x08\0",
+        b"{\"features_info\":{\"float_features\":[",
+        b"{\"borders\":[0.5],\"feature_index\":0,\"flat_feature_index\":0}]},",
+        b"\"oblivious_trees\":[",
+        b"{\"splits\":[{\"split_index\":0}],\"leaf_values\":[1,2]}",
+        b"]}",
         b",",
         b"1",
         b"-1",
