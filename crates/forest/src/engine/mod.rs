@@ -5,13 +5,13 @@
 //! forest decides, and choose between a kernel for single rows and one for many by the number of rows.
 
 mod direct;
+mod heap;
 mod isa;
 pub(crate) mod lines;
+mod oblivious;
 mod reference;
-#[allow(dead_code, reason = "the layouts that run on codes come next")]
 mod slots;
 #[cfg(test)]
-#[allow(dead_code, reason = "the layouts that run on codes come next")]
 mod testing;
 
 use std::sync::{Arc, OnceLock};
@@ -23,7 +23,9 @@ use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
 use crate::tree::Nodes;
 use direct::{Direct, DirectMeta};
+use heap::{Heap, HeapMeta};
 use lines::Lines;
+use oblivious::{Oblivious, ObliviousMeta};
 
 pub(crate) use isa::Isa;
 
@@ -88,6 +90,10 @@ impl std::fmt::Display for Engine {
 /// The trees once more, laid out for the fast engines. The first that can take a forest is the one that is used.
 #[derive(Debug)]
 pub(crate) enum Layout {
+    /// Every node of a level asks the same.
+    Oblivious(Oblivious),
+    /// At most eight levels, `f32` sums.
+    Heap(Heap),
     /// Any trees.
     Direct(Direct),
 }
@@ -95,6 +101,10 @@ pub(crate) enum Layout {
 /// What a layout knows besides its lines; part of a compiled file's header.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum LayoutMeta {
+    /// See [`Layout::Oblivious`].
+    Oblivious(ObliviousMeta),
+    /// See [`Layout::Heap`].
+    Heap(HeapMeta),
     /// See [`Layout::Direct`].
     Direct(DirectMeta),
 }
@@ -102,13 +112,17 @@ pub(crate) enum LayoutMeta {
 impl Layout {
     /// `None`: no layout takes this forest (linear models).
     fn build(forest: &Forest) -> Option<Self> {
-        Direct::build(forest).map(Self::Direct)
+        let oblivious = Oblivious::build(forest).map(Self::Oblivious);
+        let heap = || Heap::build(forest).map(Self::Heap);
+        oblivious.or_else(heap).or_else(|| Direct::build(forest).map(Self::Direct))
     }
 
     /// Sums of whole rows that went through [`Forest::transformed`], `n x n_outputs`: each starts from
     /// [`Forest::start`], takes the leaves of its output in tree order, and is not yet finished.
     fn sums(&self, forest: &Forest, isa: Isa, rows: &[f32], sums: &mut [f64]) {
         match self {
+            Self::Oblivious(oblivious) => oblivious.sums(forest, isa, rows, sums),
+            Self::Heap(heap) => heap.sums(forest, isa, rows, sums),
             Self::Direct(direct) => direct.sums(forest, isa, rows, sums),
         }
     }
@@ -116,6 +130,8 @@ impl Layout {
     /// In reports.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            Self::Oblivious(_) => "oblivious",
+            Self::Heap(_) => "heap",
             Self::Direct(_) => "direct",
         }
     }
@@ -123,6 +139,14 @@ impl Layout {
     /// What a compiled file keeps.
     pub(crate) fn parts(&self) -> (LayoutMeta, &Lines) {
         match self {
+            Self::Oblivious(oblivious) => {
+                let (meta, lines) = oblivious.parts();
+                (LayoutMeta::Oblivious(meta.clone()), lines)
+            }
+            Self::Heap(heap) => {
+                let (meta, lines) = heap.parts();
+                (LayoutMeta::Heap(meta.clone()), lines)
+            }
             Self::Direct(direct) => {
                 let (meta, lines) = direct.parts();
                 (LayoutMeta::Direct(meta.clone()), lines)
@@ -138,6 +162,10 @@ impl Layout {
         n_outputs: usize,
     ) -> Result<Self, String> {
         match meta {
+            LayoutMeta::Oblivious(meta) => {
+                Oblivious::from_parts(meta, lines, n_features, n_outputs).map(Self::Oblivious)
+            }
+            LayoutMeta::Heap(meta) => Heap::from_parts(meta, lines, n_features, n_outputs).map(Self::Heap),
             LayoutMeta::Direct(meta) => {
                 Direct::from_parts(meta, lines, n_features, n_outputs).map(Self::Direct)
             }

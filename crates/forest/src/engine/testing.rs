@@ -53,6 +53,8 @@ pub(crate) enum Growth {
     LeafWise(usize),
     /// Every node of a level has the same split; all leaves at the full depth.
     Oblivious,
+    /// Likewise, but each tree of any depth up to the full one.
+    ObliviousMixed,
 }
 
 /// How leaves add up.
@@ -242,21 +244,25 @@ impl Shape {
     fn tree(&self, sets: &[(u32, CategoryRule)], rng: &mut Rng) -> Vec<RawNode> {
         let mut raw = vec![self.leaf(rng)];
         let mut open = vec![(0, 0)];
+        let full = match self.growth {
+            Growth::ObliviousMixed => rng.below(self.depth + 1),
+            _ => self.depth,
+        };
         let levels: Vec<RawNode> = (0..self.depth).map(|_| self.split(sets, rng)).collect();
         let mut leaves = 1;
         while !open.is_empty() {
             let leaf_wise = matches!(self.growth, Growth::LeafWise(_));
             let (at, depth) = open.swap_remove(if leaf_wise { rng.below(open.len()) } else { 0 });
             let stops = match self.growth {
-                Growth::Full | Growth::Oblivious => false,
+                Growth::Full | Growth::Oblivious | Growth::ObliviousMixed => false,
                 Growth::LeafOneIn(n) => rng.one_in(n),
                 Growth::LeafWise(limit) => leaves >= limit,
             };
-            if depth == self.depth || stops {
+            if depth == full || stops {
                 continue;
             }
             let mut split = match self.growth {
-                Growth::Oblivious => levels[depth].clone(),
+                Growth::Oblivious | Growth::ObliviousMixed => levels[depth].clone(),
                 _ => self.split(sets, rng),
             };
             if let RawNode::Numeric { left, right, .. } | RawNode::Categorical { left, right, .. } =
