@@ -59,7 +59,8 @@ impl Codes {
 }
 
 /// A split: a row goes left exactly if its code at `slot` is below `rank`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
 pub(crate) struct CodedSplit {
     /// Position of the code.
     pub(crate) slot: u8,
@@ -229,6 +230,11 @@ impl Slots {
     /// Slots in use.
     pub(crate) fn n_slots(&self) -> usize {
         self.meta.n_slots
+    }
+
+    /// Values of a row.
+    pub(crate) fn n_features(&self) -> usize {
+        self.n_features
     }
 
     /// What a compiled file keeps of the slots besides [`Slots::arena`].

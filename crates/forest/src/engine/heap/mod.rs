@@ -1,0 +1,166 @@
+//! The layout for trees of at most eight levels whose leaves are summed in `f32`: perfect heaps of two-byte nodes.
+//!
+//! A row becomes bytes once ([`Slots`]), and a step of a walk is: load the node's slot and rank, load the row's code
+//! of the slot, compare, `i = 2 i + carry`. Every walk takes all levels of the forest's deepest tree (at least three);
+//! where a tree's own walk has ended, both ways lead to the same value.
+//!
+//! Arena: the slots; the *tops*, all but the last three levels of every tree, one tree after the other, so that the
+//! tops of a thousand trees are 64 kB to read from front to back; then the *exits*, one cache line for every node
+//! of the third level from the bottom, with that node, the two and four nodes below it, and the eight leaves. So a
+//! row touches two lines of a tree, and the second can be fetched ahead while other trees' tops are walked.
+//!
+//! With `e` exits per tree, a top is `e` nodes of two bytes in heap order, the root at 1. In an exit's line, of the
+//! levels' heap positions `i` (that of the first level being `e..2e`): node `i` of the first level is at byte
+//! `64 i + 12`, of the second at `32 i + 6`, of the third at `16 i + 4`, and leaf `i` at `8 i`, each counted from
+//! `64 e` bytes before the tree's first line. So one number is all that a walk carries from the root to the leaf.
+//!
+//! Trees are in the order of their outputs, and within an output in that of the file, which is that of the sum.
+//!
+//! Which kernel takes a call: see [`batch_from`].
+
+mod build;
+mod portable;
+mod rows;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use serde::{Deserialize, Serialize};
+
+use super::Isa;
+use super::lines::{LINE, Line, Lines};
+use super::slots::{CodedSplit, Slots, SlotsMeta};
+use crate::MAX_TREES;
+use crate::forest::Forest;
+
+/// Levels in the lines of exits.
+const EXIT_LEVELS: usize = 3;
+/// Most levels of a tree.
+const MAX_LEVELS: usize = 8;
+/// Trees that are walked side by side; the layout is filled up to a multiple.
+const GROUP: usize = 10;
+
+/// What the layout knows besides its lines.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HeapMeta {
+    slots: SlotsMeta,
+    /// Lines of the slots.
+    slots_lines: usize,
+    /// Levels of splits of every tree, 3..=8.
+    levels: usize,
+    /// Trees of each output.
+    trees: Vec<usize>,
+}
+
+impl HeapMeta {
+    /// Exits of a tree.
+    fn exits(&self) -> usize {
+        1 << (self.levels - EXIT_LEVELS)
+    }
+
+    /// Trees, filled up.
+    fn n_heaps(&self) -> usize {
+        self.trees.iter().sum::<usize>().next_multiple_of(GROUP)
+    }
+
+    /// Lines of the tops, and of the exits.
+    fn lines(&self) -> (usize, usize) {
+        let exits = self.n_heaps() * self.exits();
+        ((exits * size_of::<CodedSplit>()).div_ceil(LINE), exits)
+    }
+
+    fn check(&self, n_outputs: usize) -> Result<(), String> {
+        if !(EXIT_LEVELS..=MAX_LEVELS).contains(&self.levels) {
+            return Err(format!("{} levels, must be in {EXIT_LEVELS}..={MAX_LEVELS}", self.levels));
+        }
+        if self.trees.len() != n_outputs {
+            return Err(format!("trees of {} outputs, expected {n_outputs}", self.trees.len()));
+        }
+        let n = self.trees.iter().fold(0, |sum: usize, &n| sum.saturating_add(n));
+        if n > MAX_TREES {
+            return Err(format!("{n} trees, the limit is {MAX_TREES}"));
+        }
+        Ok(())
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Heap {
+    meta: HeapMeta,
+    arena: Lines,
+    slots: Slots,
+    tops: Lines,
+    exits: Lines,
+}
+
+impl Heap {
+    /// `None` for trees that are too deep or too sparse, leaves that are vectors or `f64`, and too many slots.
+    pub(crate) fn build(forest: &Forest) -> Option<Self> {
+        let (meta, arena) = build::lay_out(forest)?;
+        Self::from_parts(meta, arena, forest.n_features, forest.n_outputs).ok()
+    }
+
+    pub(crate) fn parts(&self) -> (&HeapMeta, &Lines) {
+        (&self.meta, &self.arena)
+    }
+
+    /// Checks the counts and the slots. The trees need no check: a slot is a byte, and [`Codes`] has more than 256 of
+    /// them; and a walk of so many steps from 1 ends at one of the leaves, whatever the nodes say.
+    ///
+    /// [`Codes`]: super::slots::Codes
+    pub(crate) fn from_parts(
+        meta: HeapMeta,
+        arena: Lines,
+        n_features: usize,
+        n_outputs: usize,
+    ) -> Result<Self, String> {
+        meta.check(n_outputs)?;
+        let (top_lines, exit_lines) = meta.lines();
+        if meta.slots_lines.checked_add(top_lines + exit_lines) != Some(arena.len()) {
+            return Err(format!(
+                "{} lines, expected {} of slots, {top_lines} of tops, {exit_lines} of exits",
+                arena.len(),
+                meta.slots_lines
+            ));
+        }
+        let part = |first, count| arena.slice(first, count).ok_or("a part outside of the arena");
+        let slots = Slots::from_parts(meta.slots.clone(), part(0, meta.slots_lines)?, n_features)?;
+        let tops = part(meta.slots_lines, top_lines)?;
+        let exits = part(meta.slots_lines + top_lines, exit_lines)?;
+        Ok(Self { meta, slots, tops, exits, arena })
+    }
+
+    /// See `Layout::sums`.
+    pub(crate) fn sums(&self, forest: &Forest, isa: Isa, rows: &[f32], sums: &mut [f64]) {
+        for sums in sums.chunks_exact_mut(forest.n_outputs) {
+            sums.iter_mut().enumerate().for_each(|(output, sum)| *sum = forest.start(output));
+        }
+        match self.meta.exits() {
+            1 => self.add::<1>(isa, rows, sums),
+            2 => self.add::<2>(isa, rows, sums),
+            4 => self.add::<4>(isa, rows, sums),
+            8 => self.add::<8>(isa, rows, sums),
+            16 => self.add::<16>(isa, rows, sums),
+            _ => self.add::<32>(isa, rows, sums),
+        }
+    }
+
+    /// Adds the leaves of all trees of `EXITS` exits.
+    fn add<const EXITS: usize>(&self, isa: Isa, rows: &[f32], sums: &mut [f64]) {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 | Isa::Avx512 => self.add_rows::<x86::Walk, EXITS>(isa, rows, sums),
+            _ => self.add_rows::<portable::Walk, EXITS>(isa, rows, sums),
+        }
+    }
+
+    fn tops(&self) -> &[CodedSplit] {
+        &self.tops.cast()[..self.exits.len()]
+    }
+
+    fn exits(&self) -> &[Line] {
+        self.exits.as_slice()
+    }
+}

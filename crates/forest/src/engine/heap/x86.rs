@@ -1,0 +1,156 @@
+//! Walks on x86-64: as in plain Rust, with each step in four or five instructions. LLVM makes six or seven of it, as
+//! it does not take the comparison's carry into the doubled position.
+
+#![expect(unsafe_code, reason = "steps in assembly, which read the layout's lines unchecked")]
+
+use std::arch::asm;
+use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+
+use super::GROUP;
+use super::rows::{CHUNK, Kernel, Leaves, Trees};
+use crate::engine::lines::LINE;
+use crate::engine::slots::Codes;
+
+/// See the module.
+pub(super) struct Walk;
+
+/// Writes an expression for each tree of a group.
+macro_rules! for_group {
+    ($k:ident, $body:expr) => {
+        for_group!(@ $k, $body, 0 1 2 3 4 5 6 7 8 9)
+    };
+    (@ $k:ident, $body:expr, $($number:literal)*) => {
+        $({ const $k: usize = $number; $body })*
+    };
+}
+
+impl Kernel for Walk {
+    #[inline]
+    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, leaves: &mut Leaves) {
+        let n_groups = trees.tops.len() / (GROUP * EXITS);
+        assert!(n_groups <= CHUNK / GROUP && trees.exits.len() == trees.tops.len());
+        let (tops, codes) = (trees.tops.as_ptr().cast::<u8>(), codes.0.as_ptr());
+        // Positions count from 1, `EXITS` lines before the first.
+        let exits = trees.exits.as_ptr().cast::<u8>().wrapping_sub(EXITS * LINE);
+        let mut at = [[0_u32; GROUP]; CHUNK / GROUP];
+        for (group, at) in at.iter_mut().take(n_groups).enumerate() {
+            // SAFETY: `GROUP * EXITS` nodes for each of `n_groups` groups lie behind `tops`.
+            *at = unsafe { exits_of::<EXITS>(tops.add(2 * group * GROUP * EXITS), codes) };
+            for (k, &at) in at.iter().enumerate() {
+                let line = at as usize + (group * GROUP + k) * EXITS;
+                // SAFETY: x86-64 has SSE; a prefetch reads nothing.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(exits.wrapping_add(LINE * line).cast()) };
+            }
+        }
+        for (group, (at, leaves)) in at.iter().zip(leaves.as_chunks_mut().0).take(n_groups).enumerate() {
+            // SAFETY: `GROUP * EXITS` lines for each of `n_groups` groups lie `EXITS` lines behind `exits`, and `at`
+            // came from `exits_of`.
+            *leaves =
+                unsafe { leaves_of::<EXITS>(exits.wrapping_add(LINE * group * GROUP * EXITS), at, codes) };
+        }
+    }
+}
+
+/// Takes a row through a group's tops; positions `EXITS..2 EXITS`.
+///
+/// # Safety
+/// `GROUP * EXITS` nodes behind `tops`, 256 codes behind `codes`.
+#[inline(always)]
+unsafe fn exits_of<const EXITS: usize>(tops: *const u8, codes: *const u8) -> [u32; GROUP] {
+    let mut at = [1_u64; GROUP];
+    for _ in 0..EXITS.trailing_zeros() {
+        for_group!(K, {
+            // SAFETY: positions are 1 at first, and double with each step, plus one at most: below `EXITS` at the
+            // start of the last of log2(EXITS) steps. A node is read from tree K's own.
+            at[K] = unsafe { top_step::<EXITS, K>(tops, at[K], codes) };
+        });
+    }
+    at.map(|at| at as u32)
+}
+
+/// Takes a row from its exits to a group's leaves.
+///
+/// # Safety
+/// `GROUP * EXITS` lines `EXITS` lines behind `exits`, 256 codes behind `codes`; every `at` in `EXITS..2 EXITS`.
+#[inline(always)]
+unsafe fn leaves_of<const EXITS: usize>(
+    exits: *const u8,
+    at: &[u32; GROUP],
+    codes: *const u8,
+) -> [f32; GROUP] {
+    let mut at = at.map(u64::from);
+    // SAFETY: a position `i` of the first level is an exit's; 64 i + 12, as are 32 i + 6 and 16 i + 4 of the positions
+    // after one and two steps, is within the exit's line, which is the tree's `i`th counted from `EXITS`.
+    unsafe {
+        for_group!(K, at[K] = exit_step::<EXITS, K, 8, 12>(exits, at[K], codes));
+        for_group!(K, at[K] = exit_step::<EXITS, K, 4, 6>(exits, at[K], codes));
+        for_group!(K, at[K] = exit_step::<EXITS, K, 2, 4>(exits, at[K], codes));
+    }
+    let mut leaves = [0.0; GROUP];
+    for (k, (leaf, at)) in leaves.iter_mut().zip(at).enumerate() {
+        // SAFETY: likewise, 8 i is a multiple of 8 in the line, so that four bytes are.
+        *leaf = unsafe { exits.wrapping_add(k * EXITS * LINE + 8 * at as usize).cast::<f32>().read() };
+    }
+    leaves
+}
+
+/// One step in tree `K`'s top: twice the position, plus one if the code is below the rank.
+///
+/// # Safety
+/// `at` below `EXITS`, `(K + 1) * EXITS` nodes behind `tops`, 256 codes behind `codes`.
+#[inline(always)]
+unsafe fn top_step<const EXITS: usize, const K: usize>(
+    tops: *const u8,
+    mut at: u64,
+    codes: *const u8,
+) -> u64 {
+    // SAFETY: reads two bytes of the tree's node at `at`, and the code at one of 256 slots; no flags or registers
+    // survive that are not declared.
+    unsafe {
+        asm!(
+            "movzx {node:e}, word ptr [{tops} + 2*{at} + {offset}]",
+            "movzx {slot:e}, {node:l}",
+            "cmp byte ptr [rdi + {slot:r}], {node:h}",
+            "adc {at:e}, {at:e}",
+            tops = in(reg) tops,
+            at = inout(reg) at,
+            in("rdi") codes,
+            node = out(reg_abcd) _,
+            slot = out(reg_abcd) _,
+            offset = const 2 * EXITS * K,
+            options(pure, readonly, nostack),
+        );
+    }
+    at
+}
+
+/// One step in tree `K`'s exit line: the node is at `8 SCALE at + OFFSET`.
+///
+/// # Safety
+/// A node there, counted from `exits` and `K * EXITS` lines; 256 codes behind `codes`.
+#[inline(always)]
+unsafe fn exit_step<const EXITS: usize, const K: usize, const SCALE: usize, const OFFSET: usize>(
+    exits: *const u8,
+    mut at: u64,
+    codes: *const u8,
+) -> u64 {
+    // SAFETY: as in `top_step`.
+    unsafe {
+        asm!(
+            "lea {node:e}, [{scale}*{at}]",
+            "movzx {code:e}, byte ptr [{exits} + 8*{node} + {offset}]",
+            "movzx {code:e}, byte ptr [{codes} + {code}]",
+            "cmp {code:l}, byte ptr [{exits} + 8*{node} + {offset} + 1]",
+            "adc {at:e}, {at:e}",
+            exits = in(reg) exits,
+            at = inout(reg) at,
+            codes = in(reg) codes,
+            code = out(reg) _,
+            node = out(reg) _,
+            scale = const SCALE,
+            offset = const LINE * EXITS * K + OFFSET,
+            options(pure, readonly, nostack),
+        );
+    }
+    at
+}
