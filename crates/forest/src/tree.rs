@@ -89,6 +89,8 @@ pub(crate) struct Nodes {
     pub(crate) set_words: usize,
     /// Edges of the longest walk.
     pub(crate) max_depth: usize,
+    /// What contributions need of the covers.
+    pub(crate) shares: std::sync::OnceLock<crate::shap::Shares>,
 }
 
 /// Where a subtree has to be hung.
