@@ -110,7 +110,7 @@ pub(crate) fn is_xgboost_binary(head: &[u8]) -> bool {
         [1..64, 0, 0, 0, 0, 0, 0, 0] => head.get(144..),
         _ => None,
     };
-    let families: [&[u8]; 6] = [b"reg:", b"binary:", b"multi:", b"count:", b"rank:", b"survival:"];
+    let families: [&[u8]; 7] = [b"reg:", b"binary:", b"multi:", b"count:", b"rank:", b"survival:", b"gpu:"];
     head.starts_with(b"binf")
         || head.starts_with(b"CONFIG-offset:")
         || objective().is_some_and(|name| families.iter().any(|family| name.starts_with(family)))

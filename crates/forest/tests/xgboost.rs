@@ -86,6 +86,7 @@ fn the_base_score_is_in_the_space_of_the_objective() {
         ("[2, 1, 4]", "survival:aft", "2.5E-1", f64::from(0.25_f32.ln())),
         ("[2, 1, 4]", "rank:ndcg", "2.5E-1", 0.25),
         ("[]", "reg:squarederror", "-3E0", -3.0),
+        ("[0, 81]", "gpu:reg:linear", "-3E0", -3.0),
     ] {
         let forest = one(version, objective, base_score).forest();
         assert_eq!(margins(&forest, &[0.0]), [expected], "{objective} of {version}");

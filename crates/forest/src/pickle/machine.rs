@@ -131,59 +131,44 @@ impl<'a> Machine<'a> {
                 let Some(memo) = self.outer.pop() else { return Ok(Some(class_of(value))) };
                 self.memo = memo;
             }
-            // Arguments that are not kept.
-            b'F' | b'L' => self.skip_line()?,
-            b'J' | b'G' | 0x8A | 0x8B => self.skip_number(opcode)?,
-            b'N' | 0x88 | 0x89 => self.push(Value::Other)?,
+            // The protocol's number, and the length of what follows.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
-            b'I' => {
-                let number = decimal(self.line()?);
-                self.push(number.map_or(Value::Other, Value::Int))?;
-            }
-            b'K' => {
-                let number = self.number::<1>()?;
-                self.push(Value::Int(number))?;
-            }
-            b'M' => {
-                let number = self.number::<2>()?;
-                self.push(Value::Int(number))?;
-            }
-            b'p' => {
-                let at = decimal(self.line()?).ok_or("a place of the memo that is not a number")?;
-                self.put(at)?;
-            }
-            b'q' => self.number::<1>().and_then(|at| self.put(at))?,
-            b'r' => self.number::<4>().and_then(|at| self.put(at))?,
-            0x94 => self.put(self.memo.len() as u64)?,
-            b'g' => {
-                let at = decimal(self.line()?).ok_or("a place of the memo that is not a number")?;
-                self.get(at)?;
-            }
-            b'h' => self.number::<1>().and_then(|at| self.get(at))?,
-            b'j' => self.number::<4>().and_then(|at| self.get(at))?,
-            _ => self.text(opcode)?,
+            b'p' | b'q' | b'r' | 0x94 | b'g' | b'h' | b'j' => self.remember(opcode)?,
+            _ => self.plain(opcode)?,
         }
         Ok(None)
     }
 
-    fn skip_line(&mut self) -> Step<()> {
-        self.line()?;
-        self.push(Value::Other)
+    /// Opcodes of the memo.
+    fn remember(&mut self, opcode: u8) -> Step<()> {
+        let at = match opcode {
+            0x94 => self.memo.len() as u64,
+            b'q' | b'h' => self.number::<1>()?,
+            b'r' | b'j' => self.number::<4>()?,
+            _ => decimal(self.line()?).ok_or("a place of the memo that is not a number")?,
+        };
+        match opcode {
+            b'g' | b'h' | b'j' => self.get(at),
+            _ => self.put(at),
+        }
     }
 
-    fn skip_number(&mut self, opcode: u8) -> Step<()> {
-        match opcode {
-            // Shapes above 65535 are written with four bytes.
-            b'J' => {
-                let number = self.number::<4>()?;
-                return self.push(if number >> 31 == 0 { Value::Int(number) } else { Value::Other });
-            }
-            b'G' => self.take(8)?,
-            0x8A => self.counted::<1>()?,
-            _ => self.counted::<4>()?,
+    /// Opcodes that push numbers and constants. Integers are kept, as far as shapes of arrays have them.
+    fn plain(&mut self, opcode: u8) -> Step<()> {
+        let integer = match opcode {
+            b'K' => Some(self.number::<1>()?),
+            b'M' => Some(self.number::<2>()?),
+            b'J' => Some(self.number::<4>()?).filter(|n| n >> 31 == 0),
+            b'I' => decimal(self.line()?),
+            b'F' | b'L' => self.line().map(|_| None)?,
+            b'G' => self.take(8).map(|_| None)?,
+            0x8A => self.counted::<1>().map(|_| None)?,
+            0x8B => self.counted::<4>().map(|_| None)?,
+            b'N' | 0x88 | 0x89 => None,
+            _ => return self.text(opcode),
         };
-        self.push(Value::Other)
+        self.push(integer.map_or(Value::Other, Value::Int))
     }
 
     /// Opcodes that push text or bytes.
@@ -202,7 +187,7 @@ impl<'a> Machine<'a> {
         self.push(Value::Text(payload))
     }
 
-    /// Opcodes that move values about, and those that make collections.
+    /// Opcodes that move values about.
     fn stack_only(&mut self, opcode: u8) -> Step<()> {
         match opcode {
             b'(' => self.push(Value::Mark),
@@ -218,6 +203,13 @@ impl<'a> Machine<'a> {
                 let group = self.group()?;
                 self.push(Value::Tuple(tuple_of(&group)))
             }
+            _ => self.collection(opcode),
+        }
+    }
+
+    /// Opcodes of dictionaries, lists and sets.
+    fn collection(&mut self, opcode: u8) -> Step<()> {
+        match opcode {
             b'}' => self.push(Value::Container(Container::Dict)),
             b']' | 0x8F => self.push(Value::Container(Container::Other)),
             b'l' | 0x91 => {
@@ -425,80 +417,5 @@ fn class_of(value: Value<'_>) -> String {
         Value::Tuple(_) => "a tuple".to_owned(),
         Value::Text(_) => "text or bytes".to_owned(),
         Value::Mark | Value::Other | Value::Int(_) | Value::Type(_) => "a plain value".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn class(bytes: &[u8]) -> String {
-        scan(bytes).map_or_else(|fault| format!("{}: {}", fault.offset, fault.reason), |found| found.class)
-    }
-
-    #[test]
-    fn what_a_pickle_is() {
-        for (bytes, expected) in [
-            (&b"\x80\x04}\x94."[..], "a dictionary"),
-            (b"(lp0\n.", "a list or set"),
-            (b"K\x01K\x02\x86.", "a tuple"),
-            (
-                b"ccopy_reg\n_reconstructor\np0\n(cxgboost.core\nBooster\nc__builtin__\nobject\nNtR.",
-                "xgboost.core.Booster",
-            ),
-            (b"\x80\x04\x8c\x01a\x8c\x01b\x93)\x81}b.", "a.b"),
-            (b"(ia\nb\n.", "a.b"),
-            (b"(ca\nb\no.", "a.b"),
-            (b"I01\n.", "a plain value"),
-            (b"", "0: 1 bytes announced, 0 left"),
-            (b".", "0: no value on the stack"),
-            (b"(.", "1: no value on the stack"),
-            (b"t", "0: no mark on the stack"),
-            (b"h\x00", "0: place 0 of the memo is empty"),
-            (b"Nr\xff\xff\xff\x7f", "1: place 2147483647 of the memo, only 6 bytes were read"),
-            (b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff", "0: 18446744073709551615 bytes announced, 0 left"),
-            (b"Vx", "0: a line without an end"),
-            (b"\xff", "0: unknown opcode '\\xff'"),
-            (b"\x82\x01", "0: opcode '\\x82' refers to what is not in the file"),
-        ] {
-            assert_eq!(class(bytes), expected, "{}", bytes.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn the_handle_of_a_booster_is_found_in_every_protocol() {
-        let cases: [&[u8]; 5] = [
-            b"ccopy_reg\n_reconstructor\n(cxgboost.core\nBooster\nc__builtin__\nobject\nNtR(dp1\nVhandle\np2\n\
-                c__builtin__\nbytearray\n(c_codecs\nencode\n(Va\\u000a\xff\nVlatin1\ntRtRsb.",
-            b"ccopy_reg\n_reconstructor\n(cxgboost.core\nBooster\nc__builtin__\nobject\nNtR(dS'handle'\n\
-                c__builtin__\nbytearray\n(S'a\\n\\xff'\nS'latin-1'\ntRsb.",
-            b"\x80\x02cxgboost.core\nBooster\n)\x81}X\x06\0\0\0handlec__builtin__\nbytearray\n\
-                X\x04\0\0\0a\n\xc3\xbfX\x07\0\0\0latin-1\x86Rsb.",
-            b"\x80\x03cxgboost.core\nBooster\n)\x81}(X\x06\0\0\0handlecbuiltins\nbytearray\nC\x03a\n\xff\x85Rub.",
-            b"\x80\x05\x8c\x0cxgboost.core\x8c\x07Booster\x93)\x81}\x8c\x06handle\x96\x03\0\0\0\0\0\0\0a\n\xffsb.",
-        ];
-        for bytes in cases {
-            let found = scan(bytes).unwrap();
-            assert_eq!(found.class, "xgboost.core.Booster");
-            let payloads: Vec<_> = found.payloads.iter().map(|p| p.bytes().unwrap().into_owned()).collect();
-            assert_eq!(payloads, [b"a\n\xff"], "{}", bytes.escape_ascii());
-        }
-    }
-
-    #[test]
-    fn the_values_of_joblib_arrays_are_skipped() {
-        let with = |name: &[u8], rest: &[u8]| {
-            let start = b"\x80\x04\x8c\x13joblib.numpy_pickle\x8c\x11NumpyArrayWrapper\x93)\x81}(\x8c\x05shapeK\x02K\x03\
-                \x86\x8c\x05dtypecnumpy\ndtype\n\x8c\x02";
-            [start, name, b"\x89\x88\x87R", rest].concat()
-        };
-        let twelve = [b'.'; 12];
-        assert_eq!(class(&with(b"i2", &[b"ub", &twelve[..], b"K\x07."].concat())), "a plain value");
-        let aligned = b"\x8c\x1bnumpy_array_alignment_bytesK\x10ub\x02\xff\xff";
-        assert_eq!(class(&with(b"i2", &[&aligned[..], &twelve, b"K\x07."].concat())), "a plain value");
-        assert_eq!(class(&with(b"O8", b"ub\x80\x02h\x00.K\x07.")), "91: place 0 of the memo is empty");
-        assert_eq!(class(&with(b"O8", b"ub\x80\x02K\x01.K\x07.")), "a plain value");
-        assert!(class(&with(b"i8", b"ub.")).contains("48 bytes announced, 1 left"));
-        assert!(class(&with(b"V8", b"ub.")).contains("of an unknown type"));
     }
 }

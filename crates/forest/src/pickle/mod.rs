@@ -14,6 +14,8 @@
 //! Source: `Lib/pickletools.py` and `Lib/pickle.py` of CPython 3.13, `numpy_pickle.py` of joblib 1.5.
 
 mod machine;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub(crate) use machine::scan;

@@ -11,6 +11,10 @@
 //! `cats.enc` (3.x) holds the categories' values, in the order of their codes. XGBoost itself uses them only to give
 //! a data frame of other categories the codes of training; an array is taken as codes, and so is a row here.
 //!
+//! A file may say less than the booster knew: 1.0 and 1.1 wrote the base score into JSON with six digits (but whole
+//! into the binary format). And 1.6, where categories were an experiment, sent codes that it never saw in training by
+//! the default direction; here they go left, as in every version since.
+//!
 //! Refused by name: unknown objectives and boosters, several expectiles.
 //!
 //! Source: `src/learner.cc`, `src/gbm/*.cc`, `src/tree/*_model.cc`, `src/predictor/cpu_predictor.cc` and

@@ -27,7 +27,8 @@ enum Space {
 impl Objective {
     pub(super) fn find(name: &str, n_outputs: usize, version: Version) -> Result<Self, ParseError> {
         let probability = Space::Probability { bounded: version >= Version(3, 2) };
-        let (link, space) = match name {
+        // Up to 0.81 objectives had twins for graphics processors.
+        let (link, space) = match name.strip_prefix("gpu:").unwrap_or(name) {
             "binary:logistic" | "reg:logistic" => (Link::Logistic { slope: 1.0 }, probability),
             "binary:logitraw" if version < Version(1, 3) => (Link::Logit, probability),
             "binary:logitraw" => (Link::Logit, Space::Margin),
