@@ -13,8 +13,7 @@
 //! Errors: a file that is not a sound model gives a [`ParseError`] that names the place. No input panics, and
 //! time and memory are proportional to the size of the file (and up to 64 MiB for sets of categories).
 //!
-//! What it does not do: train, read or write files, use threads, evaluate categories by value,
-//! linear leaves or linear boosters. It refuses those by name.
+//! What it does not do: train, read or write files, use threads, evaluate categories by value or linear leaves.
 //!
 //! ```
 //! use tribunal_forest::{Forest, Format};
