@@ -22,6 +22,14 @@ pub enum ParseError {
         /// What was found there.
         reason: String,
     },
+    /// Not a well-formed protocol buffer, or not one of ONNX.
+    #[error("onnx model is not readable at byte {offset}: {reason}")]
+    Onnx {
+        /// Offset from the start of the file.
+        offset: usize,
+        /// What was found there.
+        reason: String,
+    },
     /// A compiled file is not as it must be.
     #[error("tribunal-compiled model is not readable: {reason}")]
     Compiled {

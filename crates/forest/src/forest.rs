@@ -109,6 +109,10 @@ impl Forest {
             Format::CatboostJson | Format::CatboostCbm => {
                 Err(ParseError::Unsupported(format!("{format}, in a build without the feature catboost,")))
             }
+            #[cfg(feature = "onnx")]
+            Format::Onnx => crate::onnx::from_bytes(bytes),
+            #[cfg(not(feature = "onnx"))]
+            Format::Onnx => Err(ParseError::Unsupported(format!("{format}, in a build without the feature onnx,"))),
             Format::TribunalForest => crate::tribunal_json::from_json(bytes),
             Format::Compiled => crate::compiled::from_bytes(bytes),
         }

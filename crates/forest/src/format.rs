@@ -31,7 +31,10 @@ pub enum Format {
     /// CatBoost's binary format (`save_model("x.cbm")`).
     #[serde(rename = "catboost-cbm")]
     CatboostCbm,
-    /// Averaged trees in JSON, described in `crates/forest/FORMAT.md`.
+    /// ONNX: the operators for trees and linear models of ai.onnx.ml, with scalers and normalizers before them.
+    #[serde(rename = "onnx")]
+    Onnx,
+    /// Trees and linear models in JSON, described in `crates/forest/FORMAT.md`.
     #[serde(rename = "tribunal-forest-json")]
     TribunalForest,
     /// The compiled form of any of the others, made by [`crate::Forest::compile`].
@@ -41,7 +44,7 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::XgboostUbj,
         Self::XgboostJson,
         Self::XgboostBinary,
@@ -49,6 +52,7 @@ impl Format {
         Self::LightgbmText,
         Self::CatboostJson,
         Self::CatboostCbm,
+        Self::Onnx,
         Self::TribunalForest,
         Self::Compiled,
     ];
@@ -63,6 +67,7 @@ impl Format {
             Self::LightgbmText => "lightgbm-text",
             Self::CatboostJson => "catboost-json",
             Self::CatboostCbm => "catboost-cbm",
+            Self::Onnx => "onnx",
             Self::TribunalForest => "tribunal-forest-json",
             Self::Compiled => "tribunal-compiled",
         }
@@ -83,6 +88,9 @@ impl Format {
         }
         if is_pickle(head) {
             return Some(Self::XgboostPickle);
+        }
+        if is_onnx(head) {
+            return Some(Self::Onnx);
         }
         let text = head.trim_ascii_start();
         if text.starts_with(b"tree\n") || text.starts_with(b"tree\r\n") {
@@ -124,6 +132,12 @@ fn is_pickle(head: &[u8]) -> bool {
         || head.starts_with(b"ccopyreg\n_reconstructor\n")
 }
 
+/// A message that starts with its version (field 1, a small integer) and goes on with another of `ModelProto`'s first
+/// fields: producer, domain, version of the model, documentation, graph, operator sets.
+fn is_onnx(head: &[u8]) -> bool {
+    matches!(head, [0x08, 1..32, 0x12 | 0x1A | 0x22 | 0x28 | 0x32 | 0x3A | 0x42, ..])
+}
+
 impl std::fmt::Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
@@ -143,7 +157,7 @@ mod tests {
 
     #[test]
     fn detects_by_the_first_bytes() {
-        let cases: [(&[u8], Option<Format>); 11] = [
+        let cases: [(&[u8], Option<Format>); 12] = [
             (b"", None),
             (b"tree\nversion=v4\n", Some(Format::LightgbmText)),
             (b"{L\0\0\0\0\0\0\0\x07learner{", Some(Format::XgboostUbj)),
@@ -152,6 +166,7 @@ mod tests {
             (b"tribunal\x01\0\0\0", Some(Format::Compiled)),
             (b"CBM1@\x1f\0\0", Some(Format::CatboostCbm)),
             (b"{\n  \"features_info\":\n", Some(Format::CatboostJson)),
+            (b"\x08\x0a\x12\x08skl2onnx", Some(Format::Onnx)),
             (b"{\"x\": 1}", None),
             (b"\x80\x04\x95", Some(Format::XgboostPickle)),
             (b"{", None),

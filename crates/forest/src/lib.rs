@@ -45,6 +45,8 @@ mod linear;
 mod link;
 #[cfg(feature = "pickle")]
 mod pickle;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod shap;
 mod tree;
 mod tribunal_json;
