@@ -7,8 +7,10 @@
 mod direct;
 mod heap;
 mod isa;
+mod leafwise;
 pub(crate) mod lines;
 mod oblivious;
+mod real;
 mod reference;
 mod slots;
 #[cfg(test)]
@@ -24,6 +26,7 @@ use crate::forest::{Aggregation, Forest};
 use crate::tree::Nodes;
 use direct::{Direct, DirectMeta};
 use heap::{Heap, HeapMeta};
+use leafwise::{Leafwise, LeafwiseMeta};
 use lines::Lines;
 use oblivious::{Oblivious, ObliviousMeta};
 
@@ -94,6 +97,8 @@ pub(crate) enum Layout {
     Oblivious(Oblivious),
     /// At most eight levels, `f32` sums.
     Heap(Heap),
+    /// Trees of any shape with at most 256 slots.
+    Leafwise(Leafwise),
     /// Any trees.
     Direct(Direct),
 }
@@ -105,6 +110,8 @@ pub(crate) enum LayoutMeta {
     Oblivious(ObliviousMeta),
     /// See [`Layout::Heap`].
     Heap(HeapMeta),
+    /// See [`Layout::Leafwise`].
+    Leafwise(LeafwiseMeta),
     /// See [`Layout::Direct`].
     Direct(DirectMeta),
 }
@@ -114,7 +121,9 @@ impl Layout {
     fn build(forest: &Forest) -> Option<Self> {
         let oblivious = Oblivious::build(forest).map(Self::Oblivious);
         let heap = || Heap::build(forest).map(Self::Heap);
-        oblivious.or_else(heap).or_else(|| Direct::build(forest).map(Self::Direct))
+        let leafwise = || Leafwise::build(forest).map(Self::Leafwise);
+        let direct = || Direct::build(forest).map(Self::Direct);
+        oblivious.or_else(heap).or_else(leafwise).or_else(direct)
     }
 
     /// Sums of whole rows that went through [`Forest::transformed`], `n x n_outputs`: each starts from
@@ -123,6 +132,7 @@ impl Layout {
         match self {
             Self::Oblivious(oblivious) => oblivious.sums(forest, isa, rows, sums),
             Self::Heap(heap) => heap.sums(forest, isa, rows, sums),
+            Self::Leafwise(leafwise) => leafwise.sums(forest, isa, rows, sums),
             Self::Direct(direct) => direct.sums(forest, isa, rows, sums),
         }
     }
@@ -132,6 +142,7 @@ impl Layout {
         match self {
             Self::Oblivious(_) => "oblivious",
             Self::Heap(_) => "heap",
+            Self::Leafwise(_) => "leafwise",
             Self::Direct(_) => "direct",
         }
     }
@@ -146,6 +157,10 @@ impl Layout {
             Self::Heap(heap) => {
                 let (meta, lines) = heap.parts();
                 (LayoutMeta::Heap(meta.clone()), lines)
+            }
+            Self::Leafwise(leafwise) => {
+                let (meta, lines) = leafwise.parts();
+                (LayoutMeta::Leafwise(meta.clone()), lines)
             }
             Self::Direct(direct) => {
                 let (meta, lines) = direct.parts();
@@ -166,6 +181,9 @@ impl Layout {
                 Oblivious::from_parts(meta, lines, n_features, n_outputs).map(Self::Oblivious)
             }
             LayoutMeta::Heap(meta) => Heap::from_parts(meta, lines, n_features, n_outputs).map(Self::Heap),
+            LayoutMeta::Leafwise(meta) => {
+                Leafwise::from_parts(meta, lines, n_features, n_outputs).map(Self::Leafwise)
+            }
             LayoutMeta::Direct(meta) => {
                 Direct::from_parts(meta, lines, n_features, n_outputs).map(Self::Direct)
             }

@@ -20,6 +20,8 @@
 
 mod build;
 mod keys;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::ops::Range;
@@ -29,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use super::isa::Isa;
 use super::lines::{LINE, Lines};
+use super::real::Real;
 use crate::forest::Forest;
 use crate::{MAX_DEPTH, MAX_NODES, MAX_TREES};
 use keys::Classes;
@@ -129,31 +132,6 @@ pub(crate) struct Direct {
     parts: Parts,
     n_features: usize,
     n_outputs: usize,
-}
-
-/// The number that leaves are summed in.
-trait Real: Pod + std::ops::AddAssign {
-    fn from_f64(value: f64) -> Self;
-    fn to_f64(self) -> f64;
-}
-
-impl Real for f32 {
-    /// Exact where it is called: the value was an `f32` in the file.
-    fn from_f64(value: f64) -> Self {
-        value as Self
-    }
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
-}
-
-impl Real for f64 {
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-    fn to_f64(self) -> f64 {
-        self
-    }
 }
 
 impl Direct {

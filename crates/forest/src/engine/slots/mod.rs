@@ -99,8 +99,14 @@ struct Category {
 }
 
 /// The rules by their number in the arena.
-const RULES: [CategoryRule; 3] =
-    [CategoryRule::Lightgbm, CategoryRule::XgboostMissingLeft, CategoryRule::XgboostMissingRight];
+const RULES: [CategoryRule; 6] = [
+    CategoryRule::Lightgbm,
+    CategoryRule::XgboostMissingLeft,
+    CategoryRule::XgboostMissingRight,
+    CategoryRule::MemberLeft,
+    CategoryRule::MemberOrMissingLeft,
+    CategoryRule::MemberRight,
+];
 
 /// Counts of what the arena holds; part of a compiled file's header.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
