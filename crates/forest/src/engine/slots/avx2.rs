@@ -21,49 +21,61 @@ impl Slots {
     #[inline]
     pub(crate) fn codes_avx2(&self, row: &[f32], out: &mut Codes) {
         assert!(row.len() >= self.n_features, "{} values, a row has {}", row.len(), self.n_features);
-        let (plain, zero) = self.entries().split_at(self.meta.n_plain);
-        let mut lines = [0_u16; MAX_SLOTS];
-        self.find_lines(row, &mut lines);
-        self.write_codes::<false>(plain, row, &lines, out);
-        self.write_codes::<true>(zero, row, &lines[plain.len()..], out);
+        let mut full = [0; MAX_SLOTS];
+        self.count_lines(row, &mut full);
+        let (plain, others) = self.entries().split_at(self.meta.n_plain);
+        let (skip, zero) = others.split_at(self.meta.n_skip);
+        let (of_plain, of_others) = full.split_at(plain.len());
+        let (of_skip, of_zero) = of_others.split_at(skip.len());
+        self.write_codes::<false, false>(plain, row, of_plain, out);
+        self.write_codes::<true, false>(skip, row, of_skip, out);
+        self.write_codes::<true, true>(zero, row, of_zero, out);
         self.category_codes(row, out);
     }
 
-    /// The threshold line of each entry, counted among the pivots. Lines are fetched ahead: nothing of them is in
-    /// the cache when a function wakes up.
+    /// How many of each entry's threshold lines are not above the row's value, counted among the pivots. The line
+    /// after them is fetched ahead: nothing of it is in the cache when a function wakes up.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
     #[inline]
-    fn find_lines(&self, row: &[f32], lines: &mut [u16; MAX_SLOTS]) {
+    fn count_lines(&self, row: &[f32], full: &mut [u8; MAX_SLOTS]) {
         let pivots: &[[f32; WIDE]] = self.pivots.cast();
         let thresholds: *const [f32; WIDE] = self.thresholds.cast().as_ptr();
-        for ((entry, pivots), line) in self.entries().iter().zip(pivots).zip(lines) {
+        for ((entry, pivots), full) in self.entries().iter().zip(pivots).zip(full) {
             // SAFETY: `check_entries` holds every entry's feature below `n_features`, and the row is that long.
             let x = unsafe { *row.get_unchecked(usize::from(entry.feature)) };
-            let full = count(pivots, _mm256_set1_ps(x));
-            *line = full as u16;
-            _mm_prefetch::<_MM_HINT_T0>(thresholds.wrapping_add(usize::from(entry.line) + full).cast());
+            let n = count(pivots, _mm256_set1_ps(x));
+            *full = n as u8;
+            _mm_prefetch::<_MM_HINT_T0>(thresholds.wrapping_add(usize::from(entry.line) + n).cast());
         }
     }
 
-    /// The codes of entries, whose lines are found. `ZERO`: zero is missing, too.
+    /// The codes of entries, whose `full` lines are counted. `SKIP`: a threshold may not count; `ZERO`: zero is
+    /// missing, too.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
     #[inline]
-    fn write_codes<const ZERO: bool>(&self, entries: &[Entry], row: &[f32], lines: &[u16], out: &mut Codes) {
+    fn write_codes<const SKIP: bool, const ZERO: bool>(
+        &self,
+        entries: &[Entry],
+        row: &[f32],
+        full: &[u8],
+        out: &mut Codes,
+    ) {
         let thresholds: &[[f32; WIDE]] = self.thresholds.cast();
-        for (entry, &full) in entries.iter().zip(lines) {
-            // SAFETY: as in `find_lines`.
+        for (entry, &full) in entries.iter().zip(full) {
+            // SAFETY: as in `count_lines`.
             let x = unsafe { *row.get_unchecked(usize::from(entry.feature)) };
             let missing = x.is_nan() || ZERO && x == 0.0;
             // SAFETY: `full` is the number of an entry's pivots that are not above `x`, so at most the position after
             // the last pivot that is not `NaN`, and `check_entries` holds the entry's line at that position inside
             // of the threshold lines.
             let line = unsafe { thresholds.get_unchecked(usize::from(entry.line) + usize::from(full)) };
-            let code = (WIDE * usize::from(full) + count(line, _mm256_set1_ps(x))) as u8;
+            let n = WIDE * usize::from(full) + count(line, _mm256_set1_ps(x));
+            let code = |skip: u16| (n - usize::from(SKIP && n > usize::from(skip))) as u8;
             let mask = u8::from(missing).wrapping_neg();
             // SAFETY: `check_entries` holds both slots to at most `UNUSED`, and `Codes` has more than that.
             unsafe {
-                *out.0.get_unchecked_mut(usize::from(entry.right)) = code | mask;
-                *out.0.get_unchecked_mut(usize::from(entry.left)) = code & !mask;
+                *out.0.get_unchecked_mut(usize::from(entry.right)) = code(entry.skip_right) | mask;
+                *out.0.get_unchecked_mut(usize::from(entry.left)) = code(entry.skip_left) & !mask;
             }
         }
     }

@@ -2,145 +2,204 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{CHUNK, Category, CodedSplit, Entry, LINE, MAX_SLOTS, RULES, Slots, SlotsMeta, UNUSED, WIDE};
+use super::{
+    CHUNK, Category, CodedSplit, Entry, LINE, MAX_SLOTS, NO_SKIP, RULES, Slots, SlotsMeta, UNUSED, WHOLE,
+    WIDE,
+};
 use crate::engine::lines::LinesBuilder;
 use crate::forest::Forest;
 use crate::tree::{CategoryRule, Missing, Node, Nodes};
-
-/// Whether zero is missing, and a feature: plain entries come first.
-type Key = (bool, u16);
-
-/// The thresholds of a key, ascending, and the first of its chunks' numbers.
-struct Thresholds {
-    sorted: Vec<f32>,
-    chunk: usize,
-}
 
 impl Slots {
     /// The slots of a forest, and one split per node (the default for leaves); `None` when it needs more than
     /// [`MAX_SLOTS`].
     pub(crate) fn build(forest: &Forest) -> Option<(Self, Vec<CodedSplit>)> {
         let nodes = &forest.trees;
-        let thresholds = thresholds(nodes)?;
-        let mut entries = entries(&thresholds)?;
-        let ranks: Vec<Option<Rank>> = nodes.nodes.iter().map(|&node| rank(node, &thresholds)).collect();
-        let mut n_slots = assign(&mut entries, &ranks)?;
+        let keys = Keys::of(nodes)?;
+        let mut chunks = keys.chunks()?;
+        let mut n_slots = assign(&mut chunks)?;
         let sets = Sets::build(nodes, &mut n_slots)?;
-        let splits = (nodes.nodes.iter().zip(&ranks).enumerate())
-            .map(|(at, (node, rank))| match (rank, node) {
-                (Some(rank), _) => CodedSplit { slot: rank.slot(&entries) as u8, rank: rank.rank },
-                (None, Node::Categorical { .. }) => {
-                    CodedSplit { slot: sets.slots.get(&at).copied().unwrap_or_default(), rank: 1 }
-                }
-                (None, _) => CodedSplit::default(),
-            })
-            .collect();
-        let slots = write(n_slots, &thresholds, &entries, &sets);
-        Self::from_parts(slots.0, slots.1.finish(), forest.n_features).ok().map(|slots| (slots, splits))
+        let split = |(at, &node): (usize, &Node)| match node {
+            Node::Numeric { feature, missing, threshold, .. } => {
+                let (chunk, rank) = keys.rank(feature, missing, threshold)?;
+                Some(chunks[chunk].split(is_left(missing), rank))
+            }
+            Node::Categorical { .. } => sets.slots.get(&at).map(|&slot| CodedSplit { slot, rank: 1 }),
+            Node::Leaf { .. } | Node::Vector { .. } => Some(CodedSplit::default()),
+        };
+        let splits = nodes.nodes.iter().enumerate().map(split).collect::<Option<_>>()?;
+        let (meta, arena) = write(n_slots, &chunks, &sets);
+        Self::from_parts(meta, arena.finish(), forest.n_features).ok().map(|slots| (slots, splits))
     }
 }
 
-/// Whether zero is missing at a split, too.
+fn is_left(missing: Missing) -> bool {
+    matches!(missing, Missing::Left | Missing::ZeroLeft)
+}
+
 fn zero_is_missing(missing: Missing) -> bool {
     matches!(missing, Missing::ZeroLeft | Missing::ZeroRight)
 }
 
-/// Every threshold that occurs; `None` when there are too many chunks for [`MAX_SLOTS`].
-fn thresholds(nodes: &Nodes) -> Option<BTreeMap<Key, Thresholds>> {
-    let mut found: BTreeMap<Key, Vec<f32>> = BTreeMap::new();
-    for node in &nodes.nodes {
-        if let Node::Numeric { feature, missing, threshold, .. } = *node {
-            let of = found.entry((zero_is_missing(missing), feature)).or_default();
-            if !threshold.is_nan() {
-                of.push(normal(threshold));
+/// Whether zero is missing, and a feature.
+type Key = (bool, u16);
+
+/// A threshold, and the directions in which missing values go at splits that have it.
+#[derive(Clone, Copy)]
+struct Threshold {
+    value: f32,
+    right: bool,
+    left: bool,
+}
+
+/// The thresholds of a key, ascending, `NaN` last.
+struct Thresholds {
+    sorted: Vec<Threshold>,
+    /// Number of the first of the chunks.
+    chunk: usize,
+    /// Thresholds that a right and a left slot can do without, if there is one chunk of [`WHOLE`].
+    skips: Option<[u16; 2]>,
+}
+
+impl Thresholds {
+    fn new(mut sorted: Vec<Threshold>) -> Self {
+        sorted.sort_unstable_by(|a, b| a.value.total_cmp(&b.value));
+        sorted.dedup_by(|again, first| {
+            let same = again.value.to_bits() == first.value.to_bits();
+            (first.right, first.left) = (first.right | same & again.right, first.left | same & again.left);
+            same
+        });
+        let skip = |used: fn(&Threshold) -> bool| sorted.iter().position(|t| !used(t)).map(|at| at as u16);
+        let skips = match (sorted.len(), skip(|t| t.right), skip(|t| t.left)) {
+            (WHOLE, Some(right), Some(left)) => Some([right, left]),
+            _ => None,
+        };
+        Self { sorted, chunk: 0, skips }
+    }
+
+    fn chunk_len(&self) -> usize {
+        if self.skips.is_some() { WHOLE } else { CHUNK }
+    }
+}
+
+/// The two zeros are one threshold, and so are all `NaN`.
+fn normal(threshold: f32) -> f32 {
+    match threshold {
+        0.0 => 0.0,
+        t if t.is_nan() => f32::NAN,
+        t => t,
+    }
+}
+
+/// The thresholds of all keys.
+struct Keys(BTreeMap<Key, Thresholds>);
+
+impl Keys {
+    /// `None` when there are too many for [`MAX_SLOTS`].
+    fn of(nodes: &Nodes) -> Option<Self> {
+        let mut found: BTreeMap<Key, Vec<Threshold>> = BTreeMap::new();
+        for node in &nodes.nodes {
+            if let Node::Numeric { feature, missing, threshold, .. } = *node {
+                let left = is_left(missing);
+                let of = found.entry((zero_is_missing(missing), feature)).or_default();
+                of.push(Threshold { value: normal(threshold), right: !left, left });
+            }
+            if found.len() > MAX_SLOTS {
+                return None;
             }
         }
-        if found.len() > MAX_SLOTS {
-            return None;
+        let mut keys: BTreeMap<_, _> =
+            found.into_iter().map(|(key, found)| (key, Thresholds::new(found))).collect();
+        let mut n_chunks = 0;
+        for (zero, skips) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (_, of) in keys.iter_mut().filter(|(key, of)| (key.0, of.skips.is_some()) == (zero, skips)) {
+                of.chunk = n_chunks;
+                n_chunks += of.sorted.len().div_ceil(of.chunk_len());
+            }
         }
+        (n_chunks <= MAX_SLOTS).then_some(Self(keys))
     }
-    let mut chunk = 0;
-    let thresholds = found
-        .into_iter()
-        .map(|(key, mut sorted)| {
-            sorted.sort_unstable_by(f32::total_cmp);
-            sorted.dedup();
-            let first = chunk;
-            chunk += chunked(&sorted).count();
-            (key, Thresholds { sorted, chunk: first })
-        })
-        .collect();
-    (chunk <= MAX_SLOTS).then_some(thresholds)
-}
 
-/// The two zeros are one threshold.
-fn normal(threshold: f32) -> f32 {
-    if threshold == 0.0 { 0.0 } else { threshold }
-}
+    /// All chunks, in the order of their numbers, without slots.
+    fn chunks(&self) -> Option<Vec<Chunk<'_>>> {
+        let mut keys: Vec<(&Key, &Thresholds)> = self.0.iter().collect();
+        keys.sort_unstable_by_key(|(_, of)| of.chunk);
+        let mut line = 0;
+        let chunks = keys.into_iter().flat_map(|(key, of)| {
+            of.sorted.chunks(of.chunk_len()).map(move |thresholds| (key, of.skips, thresholds))
+        });
+        chunks
+            .map(|(&(zero, feature), skips, thresholds)| {
+                let [skip_right, skip_left] = skips.unwrap_or([NO_SKIP; 2]);
+                let first = u16::try_from(line).ok()?;
+                line += thresholds.len().div_ceil(WIDE);
+                let (right, left) = (UNUSED, UNUSED);
+                let entry = Entry { feature, right, left, line: first, skip_right, skip_left };
+                Some(Chunk { zero, thresholds, entry })
+            })
+            .collect()
+    }
 
-/// One entry per chunk, in the chunks' order, without slots yet.
-fn entries(thresholds: &BTreeMap<Key, Thresholds>) -> Option<Vec<Entry>> {
-    let mut line = 0;
-    (thresholds.iter().flat_map(|(key, of)| chunked(&of.sorted).map(|chunk| (key.1, chunk.len()))))
-        .map(|(feature, len)| {
-            let entry = Entry { feature, right: UNUSED, left: UNUSED, line: u16::try_from(line).ok()? };
-            line += lines_of(len);
-            Some(entry)
-        })
-        .collect()
-}
-
-/// The chunks of a key; one, if it has no thresholds but `NaN`.
-fn chunked(sorted: &[f32]) -> impl Iterator<Item = &[f32]> {
-    let n = sorted.len().div_ceil(CHUNK).max(1);
-    (0..n).map(move |i| &sorted[i * CHUNK..sorted.len().min((i + 1) * CHUNK)])
-}
-
-fn lines_of(len: usize) -> usize {
-    len.div_ceil(WIDE).max(1)
-}
-
-/// A numeric split's place.
-#[derive(Clone, Copy)]
-struct Rank {
-    /// Number of the chunk's entry.
-    entry: usize,
-    missing_left: bool,
-    rank: u8,
-}
-
-impl Rank {
-    fn slot(self, entries: &[Entry]) -> u16 {
-        let entry = entries[self.entry];
-        if self.missing_left { entry.left } else { entry.right }
+    /// A threshold's chunk, and its number there, from 0.
+    fn rank(&self, feature: u16, missing: Missing, threshold: f32) -> Option<(usize, usize)> {
+        let of = self.0.get(&(zero_is_missing(missing), feature))?;
+        let value = normal(threshold);
+        let index = of.sorted.partition_point(|t| t.value.total_cmp(&value).is_lt());
+        Some((of.chunk + index / of.chunk_len(), index % of.chunk_len()))
     }
 }
 
-fn rank(node: Node, thresholds: &BTreeMap<Key, Thresholds>) -> Option<Rank> {
-    let Node::Numeric { feature, missing, threshold, .. } = node else { return None };
-    let missing_left = matches!(missing, Missing::Left | Missing::ZeroLeft);
-    let of = thresholds.get(&(zero_is_missing(missing), feature))?;
-    if threshold.is_nan() {
-        return Some(Rank { entry: of.chunk, missing_left, rank: u8::MAX });
+/// Thresholds that have slots of their own.
+struct Chunk<'a> {
+    zero: bool,
+    thresholds: &'a [Threshold],
+    entry: Entry,
+}
+
+impl Chunk<'_> {
+    fn split(&self, missing_left: bool, index: usize) -> CodedSplit {
+        let (slot, skip) = match missing_left {
+            true => (self.entry.left, self.entry.skip_left),
+            false => (self.entry.right, self.entry.skip_right),
+        };
+        // At most 255: of 256 thresholds one is skipped.
+        let rank = if index > usize::from(skip) { index } else { index + 1 };
+        CodedSplit { slot: slot as u8, rank: rank as u8 }
     }
-    let index = of.sorted.partition_point(|&t| t < threshold);
-    Some(Rank { entry: of.chunk + index / CHUNK, missing_left, rank: (index % CHUNK + 1) as u8 })
+
+    /// The last threshold of every line but the last.
+    fn pivots(&self) -> [f32; WIDE] {
+        let mut pivots = [f32::NAN; WIDE];
+        let lines = self.thresholds.chunks(WIDE);
+        for (pivot, line) in pivots.iter_mut().zip(lines.take(self.n_lines() - 1)) {
+            *pivot = line[WIDE - 1].value;
+        }
+        pivots
+    }
+
+    fn lines(&self) -> Vec<f32> {
+        let mut values: Vec<f32> = self.thresholds.iter().map(|t| t.value).collect();
+        values.resize(self.n_lines() * WIDE, f32::NAN);
+        values
+    }
+
+    fn n_lines(&self) -> usize {
+        self.thresholds.len().div_ceil(WIDE)
+    }
 }
 
 /// Gives a slot to every direction that occurs; the number of slots.
-fn assign(entries: &mut [Entry], ranks: &[Option<Rank>]) -> Option<usize> {
-    for rank in ranks.iter().flatten() {
-        let entry = &mut entries[rank.entry];
-        *(if rank.missing_left { &mut entry.left } else { &mut entry.right }) = 0;
-    }
+fn assign(chunks: &mut [Chunk<'_>]) -> Option<usize> {
     let mut n_slots = 0;
-    for slot in entries.iter_mut().flat_map(|entry| [&mut entry.right, &mut entry.left]) {
-        if *slot != UNUSED {
-            *slot = u16::try_from(n_slots).ok()?;
+    for chunk in chunks {
+        let used = [chunk.thresholds.iter().any(|t| t.right), chunk.thresholds.iter().any(|t| t.left)];
+        let slots = [&mut chunk.entry.right, &mut chunk.entry.left];
+        for slot in slots.into_iter().zip(used).filter_map(|(slot, used)| used.then_some(slot)) {
+            *slot = n_slots;
             n_slots += 1;
         }
     }
-    (n_slots <= MAX_SLOTS).then_some(n_slots)
+    Some(usize::from(n_slots)).filter(|&n| n <= MAX_SLOTS)
 }
 
 /// The categorical splits.
@@ -184,46 +243,31 @@ fn number_of(rule: CategoryRule) -> u8 {
 }
 
 /// Writes the arena.
-fn write(
-    n_slots: usize,
-    thresholds: &BTreeMap<Key, Thresholds>,
-    entries: &[Entry],
-    sets: &Sets,
-) -> (SlotsMeta, LinesBuilder) {
-    let chunks: Vec<&[f32]> = thresholds.values().flat_map(|of| chunked(&of.sorted)).collect();
-    let n_zero =
-        thresholds.iter().filter(|((zero, _), _)| *zero).map(|(_, of)| chunked(&of.sorted).count()).sum();
+fn write(n_slots: usize, chunks: &[Chunk<'_>], sets: &Sets) -> (SlotsMeta, LinesBuilder) {
+    let n_zero = chunks.iter().filter(|chunk| chunk.zero).count();
+    let skips = |chunk: &&Chunk<'_>| !chunk.zero && chunk.entry.skip_right != NO_SKIP;
+    let n_skip = chunks.iter().filter(skips).count();
     let meta = SlotsMeta {
         n_slots,
-        n_plain: entries.len() - n_zero,
+        n_plain: chunks.len() - n_zero - n_skip,
+        n_skip,
         n_zero,
-        n_threshold_lines: chunks.iter().map(|chunk| lines_of(chunk.len())).sum(),
+        n_threshold_lines: chunks.iter().map(Chunk::n_lines).sum(),
         n_categories: sets.categories.len(),
         n_words: sets.words.len(),
     };
     let mut arena = LinesBuilder::default();
-    arena.extend(entries);
+    arena.extend(&chunks.iter().map(|chunk| chunk.entry).collect::<Vec<_>>());
     arena.align(LINE);
-    for chunk in &chunks {
-        arena.extend(&pivots(chunk));
+    for chunk in chunks {
+        arena.extend(&chunk.pivots());
     }
-    for chunk in &chunks {
-        let mut lines = vec![f32::NAN; lines_of(chunk.len()) * WIDE];
-        lines[..chunk.len()].copy_from_slice(chunk);
-        arena.extend(&lines);
+    for chunk in chunks {
+        arena.extend(&chunk.lines());
     }
     arena.extend(&sets.categories);
     arena.align(LINE);
     arena.extend(&sets.words);
     arena.align(LINE);
     (meta, arena)
-}
-
-/// The last threshold of every line but the last.
-fn pivots(chunk: &[f32]) -> [f32; WIDE] {
-    let mut pivots = [f32::NAN; WIDE];
-    for (i, pivot) in pivots.iter_mut().take(lines_of(chunk.len()) - 1).enumerate() {
-        *pivot = chunk[i * WIDE + WIDE - 1];
-    }
-    pivots
 }

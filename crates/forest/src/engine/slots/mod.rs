@@ -3,15 +3,16 @@
 //! A slot is a feature together with what a missing value does there, or one categorical split's set. Its code is
 //! made so that a row goes left at a split exactly if `code < rank` ([`CodedSplit`]):
 //!
-//! - numeric: the code is the number of the slot's thresholds that are not above the value, 0..=254, and a split's
-//!   rank is its threshold's number counted from 1, so `code < rank` says `value < threshold`, exactly;
-//! - a missing value's code is 0 where it goes left and 255 where it goes right. Where zero counts as missing, it
-//!   takes the same codes;
-//! - a threshold of `NaN`, which sends every present value left, has rank 255;
+//! - numeric: the code is the number of the slot's thresholds that are not above the value, 0..=255, and a split's
+//!   rank is its threshold's number counted from 1, so `code < rank` says `value < threshold`, exactly. No value is
+//!   above a threshold of `NaN`, which sends every present value left: it is the last;
+//! - a missing value's code is 0 where it goes left, which is that of a value below all thresholds, and 255 where it
+//!   goes right. Where zero counts as missing, it takes the same codes;
 //! - categorical: the code is 0 or 255, the rank 1.
 //!
-//! A feature with more than [`CHUNK`] thresholds has several slots. A forest that needs more than [`MAX_SLOTS`] is
-//! not taken.
+//! A slot has at most [`CHUNK`] thresholds; a feature with more has several. But histograms of XGBoost's default size
+//! have [`WHOLE`], so this number is one slot, if every direction of missing values has a threshold that it does
+//! not use: its code skips it. A forest that needs more than [`MAX_SLOTS`] is not taken.
 //!
 //! Arena, in cache lines: the numeric [`Entry`]s, one line of pivots per entry, the threshold lines, the
 //! [`Category`]s, the words of their sets. A value is counted twice: among the pivots, the last thresholds of all
@@ -34,14 +35,18 @@ use crate::tree::CategoryRule;
 
 /// Most slots of a forest.
 pub(crate) const MAX_SLOTS: usize = 256;
-/// Most thresholds of a slot: codes 0..=254, ranks 1..=254.
-const CHUNK: usize = 254;
+/// Most thresholds of a slot: codes 0..=255, ranks 1..=255.
+const CHUNK: usize = 255;
+/// Thresholds of a slot that skips one.
+const WHOLE: usize = 256;
+/// Skips none.
+const NO_SKIP: u16 = WHOLE as u16;
 /// Thresholds of a cache line.
 const WIDE: usize = LINE / size_of::<f32>();
 /// Where the code of a direction that no split takes is written.
 const UNUSED: u16 = MAX_SLOTS as u16;
 /// Most lines of thresholds.
-const MAX_THRESHOLD_LINES: usize = MAX_SLOTS * CHUNK.div_ceil(WIDE);
+const MAX_THRESHOLD_LINES: usize = MAX_SLOTS * WHOLE / WIDE;
 /// Most words of sets.
 const MAX_WORDS: usize = 1 << 24;
 
@@ -68,7 +73,7 @@ pub(crate) struct CodedSplit {
     pub(crate) rank: u8,
 }
 
-/// Up to [`CHUNK`] thresholds of a feature.
+/// Up to [`WHOLE`] thresholds of a feature.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct Entry {
@@ -80,6 +85,10 @@ struct Entry {
     left: u16,
     /// First of the threshold lines.
     line: u16,
+    /// Number, from 0, of the threshold that does not count in the code of `right`, or [`NO_SKIP`].
+    skip_right: u16,
+    /// Likewise of `left`.
+    skip_left: u16,
 }
 
 /// A set of categories.
@@ -113,8 +122,10 @@ const RULES: [CategoryRule; 6] = [
 pub(crate) struct SlotsMeta {
     /// Slots in use.
     n_slots: usize,
-    /// Entries where only `NaN` is missing; they come first.
+    /// Entries where only `NaN` is missing, and that skip no threshold; they come first.
     n_plain: usize,
+    /// Entries where only `NaN` is missing; they come next.
+    n_skip: usize,
     /// Entries where zero is missing, too.
     n_zero: usize,
     /// Lines of thresholds.
@@ -127,7 +138,7 @@ pub(crate) struct SlotsMeta {
 
 impl SlotsMeta {
     fn n_entries(&self) -> usize {
-        self.n_plain + self.n_zero
+        self.n_plain + self.n_skip + self.n_zero
     }
 
     /// First lines of the pivots, the thresholds, the sets of categories and their words, and the end.
@@ -142,8 +153,7 @@ impl SlotsMeta {
     fn check(&self) -> Result<(), String> {
         let limits = [
             ("slots", self.n_slots, MAX_SLOTS),
-            ("plain entries", self.n_plain, MAX_SLOTS),
-            ("entries with zero missing", self.n_zero, MAX_SLOTS - self.n_plain.min(MAX_SLOTS)),
+            ("entries", self.n_plain.saturating_add(self.n_skip).saturating_add(self.n_zero), MAX_SLOTS),
             ("lines of thresholds", self.n_threshold_lines, MAX_THRESHOLD_LINES),
             ("sets of categories", self.n_categories, MAX_SLOTS),
             ("words of sets", self.n_words, MAX_WORDS),
@@ -265,13 +275,15 @@ impl Slots {
     fn codes_portable(&self, row: &[f32], out: &mut Codes) {
         let thresholds = self.thresholds.cast::<[f32; WIDE]>();
         let entries = self.entries().iter().zip(self.pivots.cast::<[f32; WIDE]>());
+        let first_zero = self.meta.n_plain + self.meta.n_skip;
         for (i, (entry, pivots)) in entries.enumerate() {
             let x = row[usize::from(entry.feature)];
             let full = count(pivots, x);
-            let code = (WIDE * full + count(&thresholds[usize::from(entry.line) + full], x)) as u8;
-            let missing = x.is_nan() || i >= self.meta.n_plain && x == 0.0;
-            out.0[usize::from(entry.right)] = if missing { u8::MAX } else { code };
-            out.0[usize::from(entry.left)] = if missing { 0 } else { code };
+            let n = WIDE * full + count(&thresholds[usize::from(entry.line) + full], x);
+            let code = |skip: u16| (n - usize::from(n > usize::from(skip))) as u8;
+            let missing = x.is_nan() || i >= first_zero && x == 0.0;
+            out.0[usize::from(entry.right)] = if missing { u8::MAX } else { code(entry.skip_right) };
+            out.0[usize::from(entry.left)] = if missing { 0 } else { code(entry.skip_left) };
         }
         self.category_codes(row, out);
     }

@@ -1,6 +1,30 @@
 use super::*;
 use crate::engine::testing::{Rng, Shape};
-use crate::tree::Node;
+use crate::forest::Forest;
+use crate::tree::{Missing, Node};
+
+/// Holds every split by code against the same by value; gives how many.
+fn assert_codes(forest: &Forest, slots: &Slots, splits: &[CodedSplit], rows: &[f32]) -> usize {
+    assert_eq!(splits.len(), forest.trees.nodes.len());
+    let mut n = 0;
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        let (mut codes, mut buffer) = (Codes::new(), Vec::new());
+        for row in rows.chunks_exact(forest.n_features) {
+            let row = forest.transformed(row, &mut buffer);
+            slots.codes(isa, row, &mut codes);
+            for (split, &node) in splits.iter().zip(&forest.trees.nodes) {
+                if matches!(node, Node::Leaf { .. } | Node::Vector { .. }) {
+                    continue;
+                }
+                assert!(usize::from(split.slot) < slots.n_slots());
+                let left = codes.0[usize::from(split.slot)] < split.rank;
+                assert_eq!(left, forest.trees.goes_left(node, row), "{isa:?} {node:?} {row:?}");
+                n += 1;
+            }
+        }
+    }
+    n
+}
 
 /// Every split of every forest says the same by code as by value.
 #[test]
@@ -9,27 +33,44 @@ fn a_code_below_the_rank_is_a_walk_to_the_left() {
     for shape in Shape::all() {
         let forest = shape.forest(&mut rng);
         let Some((slots, splits)) = Slots::build(&forest) else { continue };
-        assert_eq!(splits.len(), forest.trees.nodes.len());
-        let rows = shape.rows(&forest, &mut rng, 40);
-        for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
-            let mut codes = Codes::new();
-            for row in rows.chunks_exact(forest.n_features) {
-                let mut buffer = Vec::new();
-                let row = forest.transformed(row, &mut buffer);
-                slots.codes(isa, row, &mut codes);
-                for (split, &node) in splits.iter().zip(&forest.trees.nodes) {
-                    if matches!(node, Node::Leaf { .. } | Node::Vector { .. }) {
-                        continue;
-                    }
-                    assert!(usize::from(split.slot) < slots.n_slots());
-                    let left = codes.0[usize::from(split.slot)] < split.rank;
-                    assert_eq!(left, forest.trees.goes_left(node, row), "{isa:?} {node:?} {row:?}");
-                    splits_seen += 1;
-                }
-            }
-        }
+        splits_seen += assert_codes(&forest, &slots, &splits, &shape.rows(&forest, &mut rng, 40));
     }
     assert!(splits_seen > 10_000);
+}
+
+/// A feature of 256 thresholds takes one slot for each direction, unless a direction uses all of them.
+#[test]
+fn of_256_thresholds_one_is_skipped() {
+    let mut rng = Rng::new(5);
+    let shape = Shape {
+        trees: 400,
+        features: 1,
+        depth: 4,
+        thresholds: 256,
+        odd_thresholds: false,
+        ..Shape::default()
+    };
+    let mut forest = shape.forest(&mut rng);
+    let mut slots_of = |unused_right: Option<f32>, unused_left: Option<f32>| {
+        for node in &mut forest.trees.nodes {
+            if let Node::Numeric { missing, threshold, .. } = node {
+                *missing = match *threshold {
+                    t if Some(t) == unused_right => Missing::Left,
+                    t if Some(t) == unused_left => Missing::Right,
+                    _ => rng.pick(&[Missing::Left, Missing::Right]),
+                };
+            }
+        }
+        let (slots, splits) = Slots::build(&forest).unwrap();
+        assert_codes(&forest, &slots, &splits, &shape.rows(&forest, &mut rng, 300));
+        slots.n_slots()
+    };
+    let value = |i: usize| i as f32 / 256.0 - 0.4;
+    assert_eq!(slots_of(Some(value(0)), Some(value(1))), 2);
+    assert_eq!(slots_of(Some(value(255)), Some(value(254))), 2);
+    assert_eq!(slots_of(Some(value(17)), Some(value(200))), 2);
+    assert_eq!(slots_of(Some(value(17)), None), 4);
+    assert_eq!(slots_of(None, None), 4);
 }
 
 #[test]
@@ -82,10 +123,11 @@ fn wrong_counts_are_refused() {
         Slots::from_parts(meta, slots.arena().clone(), forest.n_features)
     };
     assert!(with(|_| ()).is_ok());
-    let alterations: [fn(&mut SlotsMeta); 9] = [
+    let alterations: [fn(&mut SlotsMeta); 10] = [
         |meta| meta.n_slots = 257,
         |meta| meta.n_plain = usize::MAX,
         |meta| meta.n_zero = usize::MAX,
+        |meta| meta.n_skip = 257,
         |meta| meta.n_threshold_lines = usize::MAX,
         |meta| meta.n_categories = 257,
         |meta| meta.n_words = usize::MAX,
