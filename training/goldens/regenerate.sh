@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes every golden of tests/golden by its trainer's pinned version, in virtual environments below $1
-# (default: a temporary folder). Wants Python 3.8, 3.10, 3.11 and 3.12: as python3.8, ... on the path, or
+# (default: a temporary folder). Wants Python 3.7, 3.8, 3.10, 3.11 and 3.12: as python3.7, ... on the path, or
 # below pyenv's versions.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,6 +22,7 @@ make() {
     "$environment/bin/python" "$here/make_goldens.py" "${@:3}"
 }
 
+make requirements-catboost-0.15.txt 3.7 catboost
 make requirements-lightgbm-2.1.txt 3.8 lightgbm
 make requirements-xgboost-1.2.txt 3.8 xgboost
 make requirements-xgboost-1.7.txt 3.10 xgboost

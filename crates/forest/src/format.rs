@@ -105,7 +105,7 @@ impl Format {
         if contains(b"\"tribunal-forest\"") {
             return Some(Self::TribunalForest);
         }
-        if contains(b"\"features_info\"") {
+        if contains(b"\"features_info\"") || contains(b"\"oblivious_trees\"") {
             return Some(Self::CatboostJson);
         }
         contains(b"\"learner\"").then_some(Self::XgboostJson)
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn detects_by_the_first_bytes() {
-        let cases: [(&[u8], Option<Format>); 12] = [
+        let cases: [(&[u8], Option<Format>); 13] = [
             (b"", None),
             (b"tree\nversion=v4\n", Some(Format::LightgbmText)),
             (b"{L\0\0\0\0\0\0\0\x07learner{", Some(Format::XgboostUbj)),
@@ -167,6 +167,7 @@ mod tests {
             (b"CBM1@\x1f\0\0", Some(Format::CatboostCbm)),
             (b"{\n  \"features_info\":\n", Some(Format::CatboostJson)),
             (b"\x08\x0a\x12\x08skl2onnx", Some(Format::Onnx)),
+            (b"{\n  \"oblivious_trees\":[\n", Some(Format::CatboostJson)),
             (b"{\"x\": 1}", None),
             (b"\x80\x04\x95", Some(Format::XgboostPickle)),
             (b"{", None),

@@ -86,6 +86,22 @@ fn a_model_says_what_it_is() {
 }
 
 #[test]
+fn one_hot_splits_ask_for_a_code() {
+    // The hash of "3", at bit 1 of the leaf.
+    let text = OBLIVIOUS.replace("\"values\": [7]", "\"values\": [593172586]");
+    let text = text.replace(
+        r#"{"border": -0.0, "float_feature_index": 1, "split_index": 2, "split_type": "FloatFeature"}"#,
+        r#"{"cat_feature_index": 0, "split_index": 3, "split_type": "OneHotFeature", "value": 593172586}"#,
+    );
+    let forest = parse(&text);
+    let (mut leaves, nan) = (Vec::new(), f32::NAN);
+    let codes = [3.0, 3.9, 2.9, 4.0, -3.0, nan, f32::INFINITY, 65539.0];
+    let rows: Vec<f32> = codes.iter().flat_map(|&code| [0.0, code, 0.0]).collect();
+    forest.leaves(&rows, &mut leaves).unwrap();
+    assert_eq!(leaves, [2, 2, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
 fn leaves_with_several_values_are_several_outputs() {
     let text = OBLIVIOUS.replace("[1, 2, 3, 4]", "[1, -1, 2, -2, 3, -3, 4, -4]");
     let forest = parse(&text.replace("[0.5]]", "[0.5, 0.25]]").replace("Logloss", "MultiClass"));
@@ -100,7 +116,7 @@ fn json_is_refused_by_name() {
         (
             "\"split_index\": 2",
             "\"split_index\": 3",
-            "one-hot split on categorical feature 1 (\"kind\") is not",
+            "categorical feature 1 (\"kind\"), whose value of hash 7 is not",
         ),
         (
             "\"split_index\": 2",

@@ -1,14 +1,16 @@
 //! From what either format holds to a forest.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use serde::Deserialize;
 
+use super::codes::{Codes, MAX_CODES};
 use crate::engine::Prepared;
 use crate::error::{ParseError, TreeFault};
 use crate::forest::{Aggregation, Forest, check_features, check_outputs, check_trees};
 use crate::link::Link;
-use crate::tree::{Missing, Nodes, RawNode};
+use crate::tree::{CategoryRule, Missing, Nodes, RawNode};
 
 /// Most borders of an oblivious tree, as in CatBoost.
 const MAX_OBLIVIOUS_DEPTH: usize = 16;
@@ -37,14 +39,16 @@ pub(super) enum Border {
         border: f32,
         nan: NanTreatment,
     },
+    /// A value of a categorical feature.
+    OneHot {
+        /// Position in the row.
+        flat_index: u16,
+        hash: u32,
+        /// Of the feature.
+        name: Rc<str>,
+    },
     /// Not evaluated; what it is, for the refusal.
     Unsupported(Rc<str>),
-}
-
-/// What a split on a categorical feature's value is called.
-pub(super) fn one_hot(flat_index: u16, name: &str) -> String {
-    let name: String = name.chars().take(40).collect();
-    format!("catboost one-hot split on categorical feature {flat_index} ({name:?})")
 }
 
 /// The features of a row, and the borders that trees name by number.
@@ -73,6 +77,12 @@ impl Features {
     /// Adds the borders of a feature of numbers.
     pub(super) fn push_borders(&mut self, flat_index: u16, borders: &[f32], nan: NanTreatment) {
         self.borders.extend(borders.iter().map(|&border| Border::Float { flat_index, border, nan }));
+    }
+
+    /// Adds values of a categorical feature, by their hashes.
+    pub(super) fn push_values(&mut self, flat_index: u16, name: &str, hashes: impl Iterator<Item = u32>) {
+        let name: Rc<str> = name.chars().take(40).collect::<String>().into();
+        self.borders.extend(hashes.map(|hash| Border::OneHot { flat_index, hash, name: Rc::clone(&name) }));
     }
 
     /// Adds borders that are not evaluated.
@@ -112,12 +122,24 @@ pub(super) struct Builder {
     raw: Vec<RawNode>,
     /// Covers of the present tree's nodes; NaN where they are not known.
     covers: Vec<f64>,
+    /// Made when a tree first needs them.
+    codes: Option<Codes>,
+    /// The set of codes of each hash that a tree has asked for.
+    sets: HashMap<u32, u32>,
 }
 
 impl Builder {
     pub(super) fn new(features: Features, n_outputs: usize) -> Result<Self, ParseError> {
         check_outputs(n_outputs)?;
-        Ok(Self { features, n_outputs, nodes: Nodes::default(), raw: Vec::new(), covers: Vec::new() })
+        Ok(Self {
+            features,
+            n_outputs,
+            nodes: Nodes::default(),
+            raw: Vec::new(),
+            covers: Vec::new(),
+            codes: None,
+            sets: HashMap::new(),
+        })
     }
 
     /// Number of the tree that comes next.
@@ -172,15 +194,41 @@ impl Builder {
                     walking_form(border, nan).map_err(|fault| at(tree, node, fault))?;
                 let feature = i64::from(flat_index);
                 self.raw.push(RawNode::Numeric { feature, missing, threshold, left, right });
-                self.covers.push(f64::NAN);
-                Ok(())
             }
-            Some(Border::Unsupported(what)) => Err(ParseError::Unsupported(what.to_string())),
+            Some(Border::OneHot { flat_index, hash, name }) => {
+                let (feature, hash, name) = (i64::from(*flat_index), *hash, Rc::clone(name));
+                let set = self.set_of(feature, hash, &name)?;
+                let rule = CategoryRule::XgboostMissingLeft;
+                self.raw.push(RawNode::Categorical { feature, rule, set, left, right });
+            }
+            Some(Border::Unsupported(what)) => return Err(ParseError::Unsupported(what.to_string())),
             None => {
                 let reason = format!("{number} in tree {tree}, the model has {count} borders");
-                Err(ParseError::Member { member: "split_index", reason })
+                return Err(ParseError::Member { member: "split_index", reason });
             }
         }
+        self.covers.push(f64::NAN);
+        Ok(())
+    }
+
+    /// The set of the codes that have a hash.
+    fn set_of(&mut self, feature: i64, hash: u32, name: &str) -> Result<u32, ParseError> {
+        if let Some(&set) = self.sets.get(&hash) {
+            return Ok(set);
+        }
+        let codes = self.codes.get_or_insert_with(Codes::new);
+        if codes.with_hash(hash).next().is_none() {
+            return Err(ParseError::Unsupported(format!(
+                "catboost one-hot split on categorical feature {feature} ({name:?}), whose value of hash {} is not \
+                 a whole number below {MAX_CODES},",
+                hash as i32
+            )));
+        }
+        let set = self.nodes.push_set(codes.with_hash(hash), i64::from(MAX_CODES));
+        let (tree, node) = (self.tree(), self.raw.len());
+        let set = set.map_err(|reason| at(tree, node, TreeFault::Categories(reason)))?;
+        self.sets.insert(hash, set);
+        Ok(set)
     }
 
     /// Adds a leaf to the present tree.
@@ -205,7 +253,9 @@ impl Builder {
 
     /// Points a split at its right child.
     pub(super) fn set_right(&mut self, node: usize, child: i64) {
-        if let Some(RawNode::Numeric { right, .. }) = self.raw.get_mut(node) {
+        if let Some(RawNode::Numeric { right, .. } | RawNode::Categorical { right, .. }) =
+            self.raw.get_mut(node)
+        {
             *right = child;
         }
     }
@@ -214,7 +264,9 @@ impl Builder {
     pub(super) fn finish_tree(&mut self) -> Result<(), ParseError> {
         check_trees(self.tree() + 1)?;
         for node in (0..self.raw.len()).rev() {
-            if let RawNode::Numeric { left, right, .. } = self.raw[node] {
+            if let RawNode::Numeric { left, right, .. } | RawNode::Categorical { left, right, .. } =
+                self.raw[node]
+            {
                 let cover = |child: i64| {
                     let child = usize::try_from(child).ok().filter(|&child| child > node);
                     child.and_then(|child| self.covers.get(child)).copied().unwrap_or(f64::NAN)

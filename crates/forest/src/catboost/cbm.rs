@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::build::{Builder, Features, Leaf, NanTreatment, one_hot};
+use super::build::{Builder, Features, Leaf, NanTreatment};
 use super::flatbuffer::{Buffer, Table};
 use super::loss::Parameters;
 use super::schema;
@@ -118,11 +118,11 @@ fn features(trees: Table<'_>, file_len: usize) -> Result<Features, ParseError> {
     }
     for feature in trees.tables(schema::trees::ONE_HOT_FEATURES)?.iter() {
         let feature = feature?;
-        let values = feature.count(schema::one_hot_feature::VALUES, 4)?;
-        count(feature, 4 + 4 * values)?;
+        let hashes = feature.values(schema::one_hot_feature::VALUES, u32::from_le_bytes)?;
+        count(feature, 4 + 4 * hashes.len())?;
         let index = feature.i32(schema::feature::INDEX, -1)?;
         let (flat_index, name) = categorical.get(&index).copied().unwrap_or_default();
-        features.push_unsupported(&one_hot(flat_index, name), values);
+        features.push_values(flat_index, name, hashes.into_iter());
     }
     for feature in trees.tables(schema::trees::CTR_FEATURES)?.iter() {
         let feature = feature?;

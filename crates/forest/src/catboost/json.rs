@@ -7,7 +7,7 @@
 
 use serde::Deserialize;
 
-use super::build::{Border, Builder, Features, Leaf, NanTreatment, one_hot};
+use super::build::{Border, Builder, Features, Leaf, NanTreatment};
 use super::loss::Parameters;
 use crate::Format;
 use crate::error::ParseError;
@@ -161,8 +161,9 @@ fn features(info: &FeaturesInfo, indices: &mut Vec<Option<i64>>) -> Result<Featu
     }
     for feature in info.categorical_features.iter().flatten() {
         let flat_index = features.push(feature.flat_feature_index, &feature.feature_id)?;
-        let what = one_hot(flat_index, &feature.feature_id);
-        features.push_unsupported(&what, feature.values.as_ref().map_or(0, Vec::len));
+        // A hash, which is written with a sign.
+        let hashes = feature.values.iter().flatten().map(|&value| value as u32);
+        features.push_values(flat_index, &feature.feature_id, hashes);
     }
     for ctr in info.ctrs.iter().flatten() {
         let what = format!("catboost split on a categorical feature's statistic ({})", clip(&ctr.ctr_type));

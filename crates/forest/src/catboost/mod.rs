@@ -16,11 +16,16 @@
 //! Source: `catboost/libs/model` of CatBoost 1.2: `model.cpp`, `flatbuffers/*.fbs`, `cpu/quantization.h`,
 //! `cpu/evaluator_impl.cpp`, `scale_and_bias.cpp` and `model_export/json_model_helpers.cpp`.
 //!
-//! Refused by name: splits on categorical, text and embedding features, losses whose `predict` is not one of the
-//! links here.
+//! A one-hot split sends one value of a categorical feature to the right. In a row such a value is a code, a whole
+//! number from 0 to 65535 (what is behind the point is not looked at), which stands for its decimal text; `NaN`,
+//! negative and greater numbers are values that no split asks for.
+//!
+//! Refused by name: splits on values of categorical features that are not codes, on their statistics, on text and
+//! embedding features, losses whose `predict` is not one of the links here.
 
 mod build;
 mod cbm;
+mod codes;
 mod flatbuffer;
 mod json;
 mod loss;
