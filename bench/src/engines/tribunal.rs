@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use tribunal_forest::{Engine as Kernel, Forest, Format, Source};
 
 use super::{Answers, Engine, Task};
@@ -30,6 +30,7 @@ impl Engine for Tribunal {
             Some(kernel) => self.forest.margins_with(kernel, rows, &mut self.call)?,
             None => self.forest.margins(rows, &mut self.call)?,
         }
+        ensure!(self.call.len() == count, "{} margins for {count} rows", self.call.len());
         self.answers[first..first + count].copy_from_slice(&self.call);
         Ok(())
     }
