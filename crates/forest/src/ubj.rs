@@ -17,6 +17,10 @@ use crate::error::ParseError;
 /// Deepest nesting of arrays and objects; XGBoost's models have 8.
 const MAX_NESTING: usize = 32;
 
+/// Names of newtypes that are given a typed array as a whole, and the marker that the array must have; of any other
+/// they are given the values.
+pub(crate) const TYPED: [(&str, u8); 3] = [("ubj i32", b'l'), ("ubj f32", b'd'), ("ubj u8", b'U')];
+
 /// Reads one value that fills `bytes`.
 pub(crate) fn from_slice<'de, T: de::Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, ParseError> {
     let mut reader = Reader { bytes, at: 0, nesting: 0 };
@@ -294,9 +298,19 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Error> {
+        let marker = TYPED.into_iter().find(|typed| typed.0 == name).map(|typed| typed.1);
+        let head = self.bytes.get(self.at..self.at.saturating_add(3));
+        if let (Some(marker), Some(&[b'[', b'$', found])) = (marker, head)
+            && marker == found
+        {
+            self.at += 1;
+            if let Items::Typed { size, left, .. } = self.items()? {
+                return visitor.visit_borrowed_bytes(self.take(size * left)?);
+            }
+        }
         visitor.visit_newtype_struct(self)
     }
 

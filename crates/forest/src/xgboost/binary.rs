@@ -21,7 +21,7 @@
 //! Source: `src/learner.cc`, `src/gbm/gbtree_model.cc`, `src/gbm/gblinear_model.h`, `src/tree/tree_model.cc` of 1.2.1
 //! and 1.7.6; `src/learner.cc` of 0.90. Refused: `bs64`, which XGBoost itself no longer reads.
 
-use super::json::{Flag, Float, Text};
+use super::json::Text;
 use super::tree::{Tree, TreeParam};
 use super::{Model, Part, Version, build};
 use crate::Format;
@@ -185,18 +185,18 @@ impl<'a> Reader<'a> {
         }
         let n_nodes = self.fits(i128::from(param(1)), "node", NODE_BYTES)?;
         let num_deleted = Text(param(2).to_string());
-        let mut tree =
-            Tree { tree_param: TreeParam { num_deleted, ..TreeParam::default() }, ..Tree::default() };
-        for node in self.words(n_nodes * 5)?.as_chunks::<5>().0 {
-            let feature = u32::from_le_bytes(node[3]);
-            tree.left_children.push(i32::from_le_bytes(node[1]));
-            tree.right_children.push(i32::from_le_bytes(node[2]));
-            tree.split_indices.push((feature & 0x7FFF_FFFF) as i32);
-            tree.default_left.push(Flag(feature >> 31 == 1));
-            tree.split_conditions.push(Float(f32::from_le_bytes(node[4])));
-        }
+        let nodes = self.words(n_nodes * 5)?.as_chunks::<5>().0;
         let statistics = self.words(n_nodes * 4)?.as_chunks::<4>().0;
-        tree.sum_hessian = statistics.iter().map(|s| Float(f32::from_le_bytes(s[1]))).collect();
-        Ok(tree)
+        let feature = |node: &[[u8; 4]; 5]| u32::from_le_bytes(node[3]);
+        Ok(Tree {
+            left_children: nodes.iter().map(|node| i32::from_le_bytes(node[1])).collect(),
+            right_children: nodes.iter().map(|node| i32::from_le_bytes(node[2])).collect(),
+            split_indices: nodes.iter().map(|node| (feature(node) & 0x7FFF_FFFF) as i32).collect(),
+            default_left: nodes.iter().map(|node| feature(node) >> 31 == 1).collect(),
+            split_conditions: nodes.iter().map(|node| f32::from_le_bytes(node[4])).collect(),
+            sum_hessian: statistics.iter().map(|s| f32::from_le_bytes(s[1])).collect(),
+            tree_param: TreeParam { num_deleted, ..TreeParam::default() },
+            ..Tree::default()
+        })
     }
 }

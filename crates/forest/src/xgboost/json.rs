@@ -8,16 +8,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::{self, Visitor};
 
+use super::column::{Column, INFINITY, NEGATIVE_INFINITY};
 use super::tree::Tree;
 use super::{Model, Part, Version, build};
 use crate::Format;
 use crate::error::ParseError;
 use crate::forest::Forest;
-
-/// Stands for infinity in JSON: the greatest prime below 2^64.
-const INFINITY: u64 = 18_446_744_073_709_551_557;
-/// Stands for minus infinity.
-const NEGATIVE_INFINITY: i64 = -9_223_372_036_854_775_783;
 
 #[derive(Deserialize)]
 struct File {
@@ -70,7 +66,7 @@ struct Booster {
     #[serde(default)]
     gbtree: Option<Deeper>,
     #[serde(default)]
-    weight_drop: Vec<Float>,
+    weight_drop: Column<f32>,
 }
 
 #[derive(Deserialize)]
@@ -85,10 +81,10 @@ struct Boosted {
     #[serde(default)]
     tree_info: Vec<i64>,
     #[serde(default)]
-    weights: Vec<Float>,
+    weights: Column<f32>,
     /// Here since 3.4.
     #[serde(default)]
-    weight_drop: Vec<Float>,
+    weight_drop: Column<f32>,
 }
 
 pub(crate) fn from_json(bytes: &[u8]) -> Result<Forest, ParseError> {
@@ -138,19 +134,15 @@ impl Booster {
         let model = self.gbtree.map(|deeper| deeper.model).or(self.model);
         let missing = || ParseError::Member { member: "gradient_booster", reason: "has no model".to_owned() };
         let dart = match self.name.as_str() {
-            "gblinear" => return Ok(Part::Linear(floats(model.ok_or_else(missing)?.weights))),
+            "gblinear" => return Ok(Part::Linear(model.ok_or_else(missing)?.weights.0)),
             "gbtree" => false,
             "dart" => true,
             name => return Err(ParseError::Unsupported(format!("xgboost booster {name}"))),
         };
         let Boosted { trees, tree_info: outputs, weight_drop, .. } = model.ok_or_else(missing)?;
-        let weights = if weight_drop.is_empty() { self.weight_drop } else { weight_drop };
-        Ok(Part::Trees { trees, outputs, weights: floats(weights), dart })
+        let weights = if weight_drop.0.is_empty() { self.weight_drop } else { weight_drop };
+        Ok(Part::Trees { trees, outputs, weights: weights.0, dart })
     }
-}
-
-fn floats(values: Vec<Float>) -> Vec<f32> {
-    values.into_iter().map(|v| v.0).collect()
 }
 
 impl LearnerParam {
@@ -172,7 +164,7 @@ impl LearnerParam {
 }
 
 /// `bytes`, with numbers that JSON has for those that it has not: `null` for `NaN`, and integers for infinities that
-/// [`Float`] knows. XGBoost writes no integer that is as long.
+/// [`Column`] knows. XGBoost writes no integer that is as long.
 fn to_json(bytes: &[u8]) -> Cow<'_, [u8]> {
     let words = [
         (&b"NaN"[..], "null".to_owned()),
@@ -247,78 +239,5 @@ impl<'de> Deserialize<'de> for Text {
             }
         }
         deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-/// A flag, which XGBoost wrote as a boolean up to 1.6 and writes as 0 or 1 since.
-#[derive(Clone, Copy)]
-pub(super) struct Flag(pub(super) bool);
-
-impl<'de> Deserialize<'de> for Flag {
-    #[inline]
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FlagVisitor;
-        impl Visitor<'_> for FlagVisitor {
-            type Value = Flag;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a boolean, 0 or 1")
-            }
-            fn visit_bool<E: de::Error>(self, v: bool) -> Result<Flag, E> {
-                Ok(Flag(v))
-            }
-            fn visit_i64<E: de::Error>(self, v: i64) -> Result<Flag, E> {
-                match v {
-                    0 => Ok(Flag(false)),
-                    1 => Ok(Flag(true)),
-                    _ => Err(E::invalid_value(de::Unexpected::Signed(v), &self)),
-                }
-            }
-            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Flag, E> {
-                self.visit_i64(i64::try_from(v).unwrap_or(i64::MAX))
-            }
-        }
-        deserializer.deserialize_any(FlagVisitor)
-    }
-}
-
-/// A number; `NaN` and infinities as [`to_json`] has them.
-#[derive(Clone, Copy)]
-pub(super) struct Float(pub(super) f32);
-
-impl<'de> Deserialize<'de> for Float {
-    #[inline]
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FloatVisitor;
-        impl<'de> Visitor<'de> for FloatVisitor {
-            type Value = Float;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number")
-            }
-            fn visit_none<E: de::Error>(self) -> Result<Float, E> {
-                Ok(Float(f32::NAN))
-            }
-            fn visit_unit<E: de::Error>(self) -> Result<Float, E> {
-                Ok(Float(f32::NAN))
-            }
-            // Decimal text must be read as `f32` at once, not by way of `f64`.
-            #[inline]
-            fn visit_some<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Float, D::Error> {
-                deserializer.deserialize_f32(self)
-            }
-            #[inline]
-            fn visit_f32<E: de::Error>(self, v: f32) -> Result<Float, E> {
-                Ok(Float(v))
-            }
-            fn visit_f64<E: de::Error>(self, v: f64) -> Result<Float, E> {
-                Ok(Float(v as f32))
-            }
-            fn visit_i64<E: de::Error>(self, v: i64) -> Result<Float, E> {
-                Ok(Float(if v == NEGATIVE_INFINITY { f32::NEG_INFINITY } else { v as f32 }))
-            }
-            fn visit_u64<E: de::Error>(self, v: u64) -> Result<Float, E> {
-                Ok(Float(if v == INFINITY { f32::INFINITY } else { v as f32 }))
-            }
-        }
-        deserializer.deserialize_option(FloatVisitor)
     }
 }

@@ -22,6 +22,7 @@
 
 #[cfg(feature = "pickle")]
 mod binary;
+mod column;
 mod json;
 mod objective;
 #[cfg(feature = "pickle")]

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::json::{Flag, Float, Text};
+use super::column::Column;
+use super::json::Text;
 use crate::error::{ParseError, TreeFault};
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode};
 
@@ -12,31 +13,31 @@ const MAX_CATEGORY: i64 = 1 << 24;
 /// Members of a tree. A node is a leaf if it has no left child (-1).
 #[derive(Deserialize, Default)]
 pub(super) struct Tree {
-    pub(super) left_children: Vec<i32>,
+    pub(super) left_children: Column<i32>,
     /// Of a leaf that is a vector, since 3.2: its position in `leaf_weights`.
-    pub(super) right_children: Vec<i32>,
-    pub(super) split_indices: Vec<i32>,
+    pub(super) right_children: Column<i32>,
+    pub(super) split_indices: Column<i32>,
     /// Threshold, or value of a leaf that is a scalar.
-    pub(super) split_conditions: Vec<Float>,
-    pub(super) default_left: Vec<Flag>,
+    pub(super) split_conditions: Column<f32>,
+    pub(super) default_left: Column<bool>,
     #[serde(default)]
-    pub(super) sum_hessian: Vec<Float>,
+    pub(super) sum_hessian: Column<f32>,
     #[serde(default)]
-    pub(super) split_type: Vec<Flag>,
+    pub(super) split_type: Column<bool>,
     #[serde(default)]
-    pub(super) categories: Vec<i32>,
+    pub(super) categories: Column<i32>,
     #[serde(default)]
-    pub(super) categories_nodes: Vec<i32>,
+    pub(super) categories_nodes: Column<i32>,
     #[serde(default)]
     pub(super) categories_segments: Vec<i64>,
     #[serde(default)]
     pub(super) categories_sizes: Vec<i64>,
     /// Up to 3.1 the values of leaves that are vectors, node by node.
     #[serde(default)]
-    pub(super) base_weights: Vec<Float>,
+    pub(super) base_weights: Column<f32>,
     /// Since 3.2 the values of leaves that are vectors, leaf by leaf.
     #[serde(default)]
-    pub(super) leaf_weights: Vec<Float>,
+    pub(super) leaf_weights: Column<f32>,
     #[serde(default)]
     pub(super) id: Option<i64>,
     pub(super) tree_param: TreeParam,
@@ -78,7 +79,7 @@ impl Tree {
     }
 
     /// The values of a leaf that is a vector.
-    fn vector(&self, node: usize, size: usize) -> Result<&[Float], TreeFault> {
+    fn vector(&self, node: usize, size: usize) -> Result<&[f32], TreeFault> {
         let (values, at) = match self.leaf_weights.is_empty() {
             true => (&self.base_weights, node as i64),
             false => (&self.leaf_weights, i64::from(self.right_children[node])),
@@ -110,7 +111,7 @@ pub(super) fn push_tree(
         let at = |fault| ParseError::Tree { tree: index, node, fault };
         raw.push(raw_node(trees, tree, node, size, &sets).map_err(at)?);
     }
-    let covers: Vec<f64> = tree.sum_hessian.iter().map(|&h| f64::from(h.0)).collect();
+    let covers: Vec<f64> = tree.sum_hessian.iter().map(|&h| f64::from(h)).collect();
     trees.push_tree(raw, &covers, n_features, usize::try_from(deleted).unwrap_or(0))
 }
 
@@ -122,18 +123,18 @@ fn raw_node(
     sets: &[Option<u32>],
 ) -> Result<RawNode, TreeFault> {
     let (left, right) = (i64::from(tree.left_children[node]), i64::from(tree.right_children[node]));
-    let condition = tree.split_conditions[node].0;
+    let condition = tree.split_conditions[node];
     let id = node as u32;
     if left == -1 && size == 1 {
         return Ok(RawNode::Leaf { value: f64::from(condition), id });
     }
     if left == -1 {
-        let vector: Vec<f64> = tree.vector(node, size)?.iter().map(|v| f64::from(v.0)).collect();
+        let vector: Vec<f64> = tree.vector(node, size)?.iter().map(|&v| f64::from(v)).collect();
         return Ok(RawNode::Vector { at: trees.push_vector(&vector)?, id });
     }
     let feature = i64::from(tree.split_indices[node]);
-    let default_left = tree.default_left[node].0;
-    if tree.split_type.get(node).is_some_and(|t| t.0) {
+    let default_left = tree.default_left[node];
+    if tree.split_type.get(node).is_some_and(|&t| t) {
         let set = sets.get(node).copied().flatten();
         let set = set.ok_or_else(|| TreeFault::Categories("missing for this node".to_owned()))?;
         let rule = match default_left {
