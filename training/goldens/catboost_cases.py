@@ -41,6 +41,8 @@ BASE = {"random_seed": 7, "thread_count": 1, "verbose": False, "allow_writing_fi
 PROBABILITIES = ("Logloss", "CrossEntropy", "Focal", "MultiClass", "MultiClassOneVsAll", "MultiLogloss",
                  "MultiCrossEntropy")
 EXPONENTS = ("Poisson", "Tweedie")
+# Where CatBoost uses its fast exponential function.
+RESPONSE_ULPS = {"MultiClass": 6, "Poisson": 3, "Tweedie": 3}
 FORMATS = ("json", "cbm")
 SINGLE_ROWS = 200
 
@@ -102,9 +104,9 @@ def train(loss: str, iterations: int, data: tuple | None = None, group: int = 0,
 
 
 def write_case(name: str, seed: int, model: CatBoost, loss: str, n: int = MAIN_ROWS, formats=FORMATS,
-               contributions: bool = True, reread: bool = False, ulps: int = 6, codes=()) -> None:
-    """`reread`: leaves and contributions are of the model as CatBoost reads it from JSON. `ulps` is for its fast
-    exponential function. `codes`: of each categorical feature."""
+               contributions: bool = True, reread: bool = False, codes=()) -> None:
+    """`reread`: leaves and contributions are of the model as CatBoost reads it from JSON. `codes`: of each categorical
+    feature."""
     folder = folder_of(name)
     # So that the same model is the same file.
     for key in list(model.get_metadata().keys()):
@@ -121,7 +123,7 @@ def write_case(name: str, seed: int, model: CatBoost, loss: str, n: int = MAIN_R
     test = rows(seed, n, pool, infinities=True)
     test = with_codes(test) if codes else test
     write(folder, files, TRAINER, "f8", pool, answers_of(model, test, loss, contributions, asked), seed=seed,
-          infinities=True, response_ulps=ulps, tolerance=1e-10)
+          infinities=True, response_ulps=RESPONSE_ULPS.get(loss.split(":")[0], 1), tolerance=1e-10)
 
 
 def case(name: str, seed: int, loss: str, iterations: int = 6, n: int = MAIN_ROWS, **params) -> None:

@@ -121,7 +121,10 @@ fn features(trees: Table<'_>, file_len: usize) -> Result<Features, ParseError> {
         let hashes = feature.values(schema::one_hot_feature::VALUES, u32::from_le_bytes)?;
         count(feature, 4 + 4 * hashes.len())?;
         let index = feature.i32(schema::feature::INDEX, -1)?;
-        let (flat_index, name) = categorical.get(&index).copied().unwrap_or_default();
+        let &(flat_index, name) = categorical.get(&index).ok_or_else(|| {
+            let what = "one-hot values of a categorical feature";
+            feature.error(schema::feature::INDEX, format!("{what} {index} that the model does not have"))
+        })?;
         features.push_values(flat_index, name, hashes.into_iter());
     }
     for feature in trees.tables(schema::trees::CTR_FEATURES)?.iter() {
@@ -153,7 +156,7 @@ struct Arrays {
     steps: Vec<(u16, u16)>,
     /// Position of each step's leaf in `leaf_values`.
     step_leaves: Vec<u32>,
-    /// Leaves that steps may still lead to: as many as there are, since no two lead to the same.
+    /// Leaves that steps may still lead to: as many as there are, since no two lead to one.
     leaves_left: usize,
 }
 
@@ -269,9 +272,10 @@ impl Arrays {
     fn push_leaf(&mut self, builder: &mut Builder, at: u32, first: Option<u32>) -> Result<(), ParseError> {
         let n_outputs = builder.n_outputs();
         let bad = |reason| ParseError::Member { member: "NonSymmetricNodeIdToLeafId", reason };
-        self.leaves_left = self.leaves_left.checked_sub(1).ok_or_else(|| {
-            bad(format!("tree {} leads to a leaf that another node leads to", builder.tree()))
-        })?;
+        self.leaves_left = self
+            .leaves_left
+            .checked_sub(1)
+            .ok_or_else(|| bad(format!("tree {} leads to more leaves than the model has", builder.tree())))?;
         let start = at as usize;
         let values = self.leaf_values.get(start..start.saturating_add(n_outputs));
         let values = values.filter(|_| start.is_multiple_of(n_outputs)).ok_or_else(|| {

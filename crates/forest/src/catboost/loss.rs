@@ -38,6 +38,7 @@ impl Parameters {
             | "LogLinQuantile"
             | "Expectile"
             | "MAPE"
+            | "RMSPE"
             | "Lq"
             | "Huber"
             | "LogCosh"

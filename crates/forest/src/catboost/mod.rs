@@ -10,8 +10,8 @@
 //! answer to border i, so that the last border stands at the root here and leaves are in order from left to right.
 //!
 //! The raw value is the sum over trees in `f64` from zero, in their order, times a scale, plus a bias per output.
-//! CatBoost sums so for single rows and for blocks of rows, whatever their number. Its fast exponential function is
-//! within a few units in the last place of the platform's.
+//! CatBoost sums so for single rows and for blocks of rows, whatever their number. Its fast exponential function,
+//! which softmax and the exponential answers use, is within a few units in the last place of the platform's.
 //!
 //! Source: `catboost/libs/model` of CatBoost 1.2: `model.cpp`, `flatbuffers/*.fbs`, `cpu/quantization.h`,
 //! `cpu/evaluator_impl.cpp`, `scale_and_bias.cpp` and `model_export/json_model_helpers.cpp`.
