@@ -20,11 +20,13 @@
 //! 2020 (the game); Owen, "Multilinear extensions of games", 1972 (the integral).
 
 mod quadrature;
+mod steps;
 mod walk;
 
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
-use crate::tree::{Node, Nodes};
+use crate::tree::Nodes;
+pub(crate) use steps::Steps;
 use walk::Explainer;
 
 /// What moved one row's margins.
@@ -119,55 +121,5 @@ impl Forest {
             }
             Aggregation::Mean => 0.0,
         }
-    }
-}
-
-/// What no row changes, for contributions.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Shares {
-    /// Of each split, the share of the training data there that went left; a half when none went there at all.
-    left: Vec<f64>,
-    /// Of each tree, the mean of its leaves over the training data, one per value of a leaf.
-    expected: Vec<Vec<f64>>,
-}
-
-impl Nodes {
-    /// Computed when first asked for. The forest has covers.
-    fn shares(&self, n_outputs: usize) -> &Shares {
-        self.shares.get_or_init(|| {
-            let left = self.nodes.iter().enumerate().map(|(i, node)| self.share_left(i, *node)).collect();
-            let mut shares = Shares { left, expected: Vec::new() };
-            let width = if self.vectors.is_empty() { 1 } else { n_outputs };
-            shares.expected =
-                self.roots.iter().map(|&root| self.expected(&shares.left, root as usize, width)).collect();
-            shares
-        })
-    }
-
-    fn share_left(&self, at: usize, node: Node) -> f64 {
-        let (Node::Numeric { right, .. } | Node::Categorical { right, .. }) = node else { return 0.0 };
-        let (left, right) = (self.covers[at + 1], self.covers[right as usize]);
-        let both = left + right;
-        if both > 0.0 { left / both } else { 0.5 }
-    }
-
-    /// A tree's expected values. The stack is no deeper than the tree.
-    fn expected(&self, share_left: &[f64], root: usize, width: usize) -> Vec<f64> {
-        let mut stack = vec![(root, 1.0)];
-        let mut expected = vec![0.0; width];
-        while let Some((at, share)) = stack.pop() {
-            match self.nodes[at] {
-                Node::Leaf { value } => expected[0] += value * share,
-                Node::Vector { at } => {
-                    let vector = &self.vectors[at as usize..][..width];
-                    expected.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value * share);
-                }
-                Node::Numeric { right, .. } | Node::Categorical { right, .. } => {
-                    stack.push((right as usize, share * (1.0 - share_left[at])));
-                    stack.push((at + 1, share * share_left[at]));
-                }
-            }
-        }
-        expected
     }
 }

@@ -90,7 +90,7 @@ pub(crate) struct Nodes {
     /// Edges of the longest walk.
     pub(crate) max_depth: usize,
     /// What contributions need of the covers.
-    pub(crate) shares: std::sync::OnceLock<crate::shap::Shares>,
+    pub(crate) steps: std::sync::OnceLock<crate::shap::Steps>,
 }
 
 /// Where a subtree has to be hung.

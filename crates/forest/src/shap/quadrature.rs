@@ -8,8 +8,11 @@ use crate::MAX_DEPTH;
 pub(crate) const LANES: usize = 4;
 pub(crate) type Lanes = [f64; LANES];
 
+/// Most blocks of lanes that a walk takes at once: what it keeps for each level of a tree 512 deep has to fit on the
+/// stack of a thread.
+pub(crate) const MAX_BLOCKS: usize = 4;
 /// Most blocks of lanes of a rule.
-const MAX_BLOCKS: usize = MAX_DEPTH.div_ceil(2 * LANES);
+const MOST: usize = MAX_DEPTH.div_ceil(2 * LANES);
 
 /// Points and weights of a rule with whole lanes of points, whether or not fewer would be exact.
 pub(crate) struct Rule {
@@ -19,21 +22,21 @@ pub(crate) struct Rule {
     pub(crate) weights: Vec<Lanes>,
     /// 1 - t.
     pub(crate) rests: Vec<Lanes>,
-    /// 1 / (1 - t).
-    pub(crate) inverse_rests: Vec<Lanes>,
 }
 
-/// Blocks of the rule that is exact for a tree: a path has no more features than edges, and none twice; rounded up to
-/// the next number that a kernel is compiled for.
+/// Blocks of the rule that is exact for a tree: a path has no more features than edges, and none twice. 1, 2, or a
+/// multiple of [`MAX_BLOCKS`].
 pub(crate) fn blocks(tree_depth: usize, n_features: usize) -> usize {
-    let least = tree_depth.min(n_features).div_ceil(2 * LANES).clamp(1, MAX_BLOCKS);
-    if least <= 4 { least } else { least.next_power_of_two() }
+    match tree_depth.min(n_features).div_ceil(2 * LANES).clamp(1, MOST) {
+        least @ 1..=2 => least,
+        least => least.next_multiple_of(MAX_BLOCKS),
+    }
 }
 
 impl Rule {
     /// The rule of so many blocks, 1 to 64; made when first asked for, and kept.
     pub(crate) fn of(blocks: usize) -> &'static Self {
-        static RULES: [OnceLock<Rule>; MAX_BLOCKS] = [const { OnceLock::new() }; MAX_BLOCKS];
+        static RULES: [OnceLock<Rule>; MOST] = [const { OnceLock::new() }; MOST];
         RULES[blocks - 1].get_or_init(|| Self::new(blocks))
     }
 
@@ -42,9 +45,8 @@ impl Rule {
         for (i, (point, weight)) in gauss_legendre(blocks * LANES).into_iter().enumerate() {
             (points[i / LANES][i % LANES], weights[i / LANES][i % LANES]) = (point, weight);
         }
-        let rests: Vec<Lanes> = points.iter().map(|lane| lane.map(|t| 1.0 - t)).collect();
-        let inverse_rests = rests.iter().map(|lane| lane.map(|rest| 1.0 / rest)).collect();
-        Self { points, weights, rests, inverse_rests }
+        let rests = points.iter().map(|lane| lane.map(|t| 1.0 - t)).collect();
+        Self { points, weights, rests }
     }
 }
 

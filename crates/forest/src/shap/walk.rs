@@ -1,42 +1,45 @@
 //! One row on its way through a tree, at all points of the quadrature at once.
 //!
 //! On the way down, `products` is the product over the path's features of their factors z (1 - t) + o t, times the
-//! point's weight; on the way up, `sums` is the sum over a subtree's leaves of value x product. An edge adds to its
-//! split's feature what the feature is worth below it less what it was worth above:
+//! point's weight. On the way up, `sums` is the sum over a subtree's leaves of value x the factors of the features
+//! that are split on within the subtree. With the product of the features above a split, without its own:
 //!
 //! ```text
-//! sum x ((o - z) / factor, below the edge)  -  sum x ((o - z) / factor, above it)
+//! sum here           = factor of the edge that the row follows x sum below it + the same of the other edge
+//! value of a feature = product x (1 - share of the edge followed) x (sum below it - sum below the other edge)
 //! ```
 //!
-//! A feature that the row has left once (o = 0) is worth -1 / (1 - t) from there on, whatever its shares: its later
-//! splits add nothing to it and scale the product by their share, so only the edge that the row follows costs a
-//! division.
+//! The feature of a split may stand on the path already. If the row has left it there (o = 0), its factors are in
+//! proportion, and it gains nothing more. If not, its factor above is divided out, and an edge is worth what the
+//! feature gains below it less what it gained above.
 
-use super::Shares;
-use super::quadrature::{LANES, Lanes, Rule, blocks};
+use std::hint::select_unpredictable;
+
+use super::quadrature::{LANES, Lanes, MAX_BLOCKS, Rule, blocks};
+use super::steps::{Child, Step, Steps};
 use crate::engine::Isa;
-use crate::tree::{Node, Nodes};
+use crate::tree::Nodes;
 
 /// What the path from the root says of one feature.
 #[derive(Clone, Copy)]
 struct Known {
     /// Share of the training data that follows the path at all splits on the feature.
     zero: f64,
-    /// Depth at which [`Walk::inverses`] has the inverse of the factor; read only if the row follows.
-    inverse: u32,
     /// Whether the row follows the path at all of them.
     one: bool,
+    /// Whether there is such a split.
+    seen: bool,
 }
 
 impl Known {
-    /// Not on the path: a factor of 1, whose inverse stands at the root.
-    const NOTHING: Self = Self { zero: 1.0, inverse: 0, one: true };
+    /// Not on the path.
+    const NOTHING: Self = Self { zero: 1.0, one: true, seen: false };
 }
 
 /// Buffers for walks through the trees of one forest.
 pub(crate) struct Explainer<'a> {
     nodes: &'a Nodes,
-    shares: &'a Shares,
+    steps: &'a Steps,
     wide: bool,
     known: Vec<Known>,
     /// By feature, point by point.
@@ -44,23 +47,21 @@ pub(crate) struct Explainer<'a> {
     expected: f64,
     /// By depth, as many lanes per depth as the tree's rule has.
     products: Vec<Lanes>,
-    inverses: Vec<Lanes>,
     sums: Vec<Lanes>,
 }
 
 impl<'a> Explainer<'a> {
     /// For a forest that has covers.
     pub(crate) fn new(nodes: &'a Nodes, n_features: usize, n_outputs: usize) -> Self {
-        let levels = vec![[0.0; LANES]; blocks(nodes.max_depth, n_features) * (nodes.max_depth + 2)];
+        let levels = vec![[0.0; LANES]; MAX_BLOCKS * (nodes.max_depth + 2)];
         Self {
             nodes,
-            shares: nodes.shares(n_outputs),
+            steps: nodes.steps(n_outputs),
             wide: Isa::Avx2.is_available(),
             known: vec![Known::NOTHING; n_features],
             values: vec![[0.0; LANES]; n_features],
             expected: 0.0,
             products: levels.clone(),
-            inverses: levels.clone(),
             sums: levels,
         }
     }
@@ -81,60 +82,67 @@ impl<'a> Explainer<'a> {
 
     /// Adds one tree's contributions; `component` is the value that is explained of leaves that are vectors.
     pub(crate) fn add(&mut self, row: &[f32], tree: usize, weight: f64, component: usize) {
-        self.expected += self.shares.expected[tree][component] * weight;
-        let root = self.nodes.roots[tree] as usize;
-        if let Node::Leaf { .. } | Node::Vector { .. } = self.nodes.nodes[root] {
-            return;
-        }
-        match blocks(self.nodes.depths[tree], row.len()) {
-            1 => self.walk::<1>(row, root, weight, component),
-            2 => self.walk::<2>(row, root, weight, component),
-            3 => self.walk::<3>(row, root, weight, component),
-            4 => self.walk::<4>(row, root, weight, component),
-            8 => self.walk::<8>(row, root, weight, component),
-            16 => self.walk::<16>(row, root, weight, component),
-            32 => self.walk::<32>(row, root, weight, component),
-            _ => self.walk::<64>(row, root, weight, component),
+        self.expected += self.steps.expected[tree][component] * weight;
+        let Some(root) = self.steps.roots[tree] else { return };
+        let rule = Rule::of(blocks(self.nodes.depths[tree], row.len()));
+        let walk = Passes { rule, row, root, weight, component };
+        match rule.points.len() {
+            1 => self.walk::<1>(&walk),
+            2 => self.walk::<2>(&walk),
+            _ => self.walk::<MAX_BLOCKS>(&walk),
         }
     }
 
-    fn walk<const N: usize>(&mut self, row: &[f32], root: usize, weight: f64, component: usize) {
-        let rule = Rule::of(N);
-        for (product, weights) in self.products.iter_mut().zip(&rule.weights) {
-            *product = weights.map(|w| w * weight);
+    /// As many passes as it takes with N blocks of points at once: points do not know of each other.
+    fn walk<const N: usize>(&mut self, passes: &Passes<'_>) {
+        let Passes { rule, row, root, weight, component } = *passes;
+        let blocks = |lanes: &'static [Lanes]| lanes.as_chunks::<N>().0;
+        let rules = blocks(&rule.points).iter().zip(blocks(&rule.rests)).zip(blocks(&rule.weights));
+        for ((points, rests), weights) in rules {
+            let products: &mut [[Lanes; N]] = self.products.as_chunks_mut().0;
+            products[0] = weights.map(|lanes| lanes.map(|w| w * weight));
+            let mut walk = Walk::<N> {
+                nodes: self.nodes,
+                steps: &self.steps.steps,
+                row,
+                component,
+                points,
+                rests,
+                known: &mut self.known,
+                values: &mut self.values,
+                products,
+                sums: self.sums.as_chunks_mut().0,
+            };
+            #[cfg(target_arch = "x86_64")]
+            if self.wide {
+                wide::visit_from(&mut walk, root);
+                continue;
+            }
+            baseline::visit(&mut walk, root, 0);
         }
-        self.inverses[..N].fill([1.0; LANES]);
-        let mut walk = Walk::<N> {
-            nodes: self.nodes,
-            share_left: &self.shares.left,
-            row,
-            component,
-            rule,
-            known: &mut self.known,
-            values: &mut self.values,
-            products: self.products.as_chunks_mut().0,
-            inverses: self.inverses.as_chunks_mut().0,
-            sums: self.sums.as_chunks_mut().0,
-        };
-        #[cfg(target_arch = "x86_64")]
-        if self.wide {
-            return wide::visit_from(&mut walk, root);
-        }
-        baseline::visit(&mut walk, root, 0);
     }
+}
+
+/// One row through one tree.
+struct Passes<'a> {
+    rule: &'static Rule,
+    row: &'a [f32],
+    root: usize,
+    weight: f64,
+    component: usize,
 }
 
 /// One tree's walk; N blocks of lanes.
 struct Walk<'a, const N: usize> {
     nodes: &'a Nodes,
-    share_left: &'a [f64],
+    steps: &'a [Step],
     row: &'a [f32],
     component: usize,
-    rule: &'static Rule,
+    points: &'static [Lanes; N],
+    rests: &'static [Lanes; N],
     known: &'a mut [Known],
     values: &'a mut [Lanes],
     products: &'a mut [[Lanes; N]],
-    inverses: &'a mut [[Lanes; N]],
     sums: &'a mut [[Lanes; N]],
 }
 
@@ -150,100 +158,169 @@ fn points<const N: usize>(value: impl Fn(usize, usize) -> f64) -> [Lanes; N] {
     out
 }
 
+/// A split on the way, and its two edges: first the one that the row follows.
+struct Split {
+    feature: usize,
+    children: [Child; 2],
+    shares: [f64; 2],
+}
+
+impl<const N: usize> Walk<'_, N> {
+    #[inline(always)]
+    fn split(&self, at: usize) -> Split {
+        let step = &self.steps[at];
+        let (share, rest) = (step.share, 1.0 - step.share);
+        let [left, right] = step.children();
+        // Selected, not branched on: no processor guesses which way a row goes.
+        let goes_left = step.goes_left(self.nodes, self.row);
+        let either = |a: f64, b: f64| {
+            // As bits: floats would be branched on.
+            f64::from_bits(select_unpredictable(goes_left, a.to_bits(), b.to_bits()))
+        };
+        Split {
+            feature: step.feature(),
+            children: [
+                select_unpredictable(goes_left, left, right),
+                select_unpredictable(goes_left, right, left),
+            ],
+            shares: [either(share, rest), either(rest, share)],
+        }
+    }
+
+    /// The value of a leaf; `None` at a split.
+    #[inline(always)]
+    fn leaf(&self, child: Child) -> Option<f64> {
+        child.leaf(&self.nodes.vectors, self.component)
+    }
+
+    #[inline(always)]
+    fn add(&mut self, feature: usize, value: [Lanes; N]) {
+        let lanes = &mut self.values[feature];
+        for block in value {
+            for l in 0..LANES {
+                lanes[l] += block[l];
+            }
+        }
+    }
+}
+
 /// The recursion, compiled once for every set of instructions: it ends, since a path has at most `max_depth` edges,
 /// which parsing bounds.
 macro_rules! visits {
     ($(#[$attribute:meta])*) => {
-        use super::{Known, LANES, Lanes, Walk, points};
-        use crate::tree::Node;
+        use super::{Child, Known, Lanes, Split, Walk, points};
 
-        /// Fills `sums` at `depth` from the split at `at`, where `products` says what the path makes.
-        $(#[$attribute])*
-        pub(super) fn visit<const N: usize>(walk: &mut Walk<'_, N>, at: usize, depth: usize) {
-            let node = walk.nodes.nodes[at];
-            let (Node::Numeric { feature, right, .. } | Node::Categorical { feature, right, .. }) = node else {
-                return;
-            };
-            let (feature, left, right) = (usize::from(feature), at + 1, right as usize);
-            let share = walk.share_left[at];
-            let (follows, leaves, s_follows, s_leaves) = match walk.nodes.goes_left(node, walk.row) {
-                true => (left, right, share, 1.0 - share),
-                false => (right, left, 1.0 - share, share),
-            };
-            let above = walk.known[feature];
-            let product = walk.products[depth];
-            let mut sum = [[0.0; LANES]; N];
-            if !above.one {
-                for (child, share) in [(follows, s_follows), (leaves, s_leaves)] {
-                    let zero = above.zero * share;
-                    // Nothing went there, and the row has left it: every product below is zero.
-                    if zero > 0.0 {
-                        walk.products[depth + 1] = points(|i, l| product[i][l] * share);
-                        let under = subtree(walk, child, depth + 1, feature, Known { zero, ..above });
-                        sum = points(|i, l| sum[i][l] + under[i][l]);
-                    }
-                }
-            } else {
-                let rule = walk.rule;
-                let (t, rest) = (&rule.points[..N], &rule.rests[..N]);
-                let inverse_above = walk.inverses[above.inverse as usize];
-                let product: [Lanes; N] = points(|i, l| product[i][l] * inverse_above[i][l]);
-                let gain_above = 1.0 - above.zero;
-
-                let zero = above.zero * s_follows;
-                let factor: [Lanes; N] = points(|i, l| zero * rest[i][l] + t[i][l]);
-                let inverse: [Lanes; N] = points(|i, l| 1.0 / factor[i][l]);
-                walk.products[depth + 1] = points(|i, l| product[i][l] * factor[i][l]);
-                walk.inverses[depth + 1] = inverse;
-                let known = Known { zero, inverse: depth as u32 + 1, one: true };
-                sum = subtree(walk, follows, depth + 1, feature, known);
-                let gain = 1.0 - zero;
-                let mut value: [Lanes; N] =
-                    points(|i, l| sum[i][l] * (gain * inverse[i][l] - gain_above * inverse_above[i][l]));
-
-                let zero = above.zero * s_leaves;
-                if zero > 0.0 {
-                    walk.products[depth + 1] = points(|i, l| product[i][l] * (zero * rest[i][l]));
-                    let known = Known { zero, inverse: 0, one: false };
-                    let under = subtree(walk, leaves, depth + 1, feature, known);
-                    let inverse_rest = &rule.inverse_rests[..N];
-                    value = points(|i, l| {
-                        value[i][l] - under[i][l] * (inverse_rest[i][l] + gain_above * inverse_above[i][l])
-                    });
-                    sum = points(|i, l| sum[i][l] + under[i][l]);
-                }
-                for block in value {
-                    let lanes = &mut walk.values[feature];
-                    for l in 0..LANES {
-                        lanes[l] += block[l];
-                    }
-                }
-            }
-            walk.known[feature] = above;
-            walk.sums[depth] = sum;
-        }
-
-        /// The sum over a child's leaves, under what its edge says of the feature.
+        /// The sum of a child: a leaf's value, or what the walk through its split gives.
         $(#[$attribute])*
         #[inline]
-        fn subtree<const N: usize>(
-            walk: &mut Walk<'_, N>,
-            child: usize,
-            depth: usize,
-            feature: usize,
-            known: Known,
-        ) -> [Lanes; N] {
-            let value = match walk.nodes.nodes[child] {
-                Node::Leaf { value } => value,
-                Node::Vector { at } => walk.nodes.vectors[at as usize + walk.component],
-                Node::Numeric { .. } | Node::Categorical { .. } => {
-                    walk.known[feature] = known;
-                    visit(walk, child, depth);
-                    return walk.sums[depth];
-                }
+        fn sum_of<const N: usize>(walk: &mut Walk<'_, N>, child: Child, depth: usize) -> [Lanes; N] {
+            if let Some(value) = walk.leaf(child) {
+                return [[value; super::LANES]; N];
+            }
+            visit(walk, child.step(), depth);
+            walk.sums[depth]
+        }
+
+        /// The sum of the subtree at `at`, where `products` at `depth` says what the path makes.
+        $(#[$attribute])*
+        pub(super) fn visit<const N: usize>(walk: &mut Walk<'_, N>, at: usize, depth: usize) {
+            let split = walk.split(at);
+            let above = walk.known[split.feature];
+            walk.sums[depth] = if !above.seen {
+                new_feature(walk, &split, depth)
+            } else if above.one {
+                again(walk, &split, above, depth)
+            } else {
+                left_before(walk, &split, above, depth)
             };
-            let product = &walk.products[depth];
-            points(|i, l| value * product[i][l])
+        }
+
+        /// A feature that is not on the path.
+        $(#[$attribute])*
+        #[inline]
+        fn new_feature<const N: usize>(walk: &mut Walk<'_, N>, split: &Split, depth: usize) -> [Lanes; N] {
+            let (t, rest) = (walk.points, walk.rests);
+            let product = walk.products[depth];
+            let [follows, leaves] = split.shares;
+            let factor: [Lanes; N] = points(|i, l| follows * rest[i][l] + t[i][l]);
+            if let (Some(a), Some(b)) = (walk.leaf(split.children[0]), walk.leaf(split.children[1])) {
+                let worth = leaves * (a - b);
+                walk.add(split.feature, points(|i, l| product[i][l] * worth));
+                let b = b * leaves;
+                return points(|i, l| factor[i][l] * a + rest[i][l] * b);
+            }
+            walk.products[depth + 1] = points(|i, l| product[i][l] * factor[i][l]);
+            walk.known[split.feature] = Known { zero: follows, one: true, seen: true };
+            let a = sum_of(walk, split.children[0], depth + 1);
+            let mut b = [[0.0; super::LANES]; N];
+            // Nothing went there, and neither does the row: its leaves count for nothing.
+            if leaves > 0.0 {
+                walk.products[depth + 1] = points(|i, l| product[i][l] * (leaves * rest[i][l]));
+                walk.known[split.feature] = Known { zero: leaves, one: false, seen: true };
+                b = sum_of(walk, split.children[1], depth + 1);
+            }
+            walk.known[split.feature] = Known::NOTHING;
+            walk.add(split.feature, points(|i, l| product[i][l] * leaves * (a[i][l] - b[i][l])));
+            points(|i, l| factor[i][l] * a[i][l] + leaves * rest[i][l] * b[i][l])
+        }
+
+        /// A feature that is on the path, and that the row has followed.
+        $(#[$attribute])*
+        fn again<const N: usize>(
+            walk: &mut Walk<'_, N>,
+            split: &Split,
+            above: Known,
+            depth: usize,
+        ) -> [Lanes; N] {
+            let (t, rest) = (walk.points, walk.rests);
+            let inverse: [Lanes; N] = points(|i, l| 1.0 / (above.zero * rest[i][l] + t[i][l]));
+            let product: [Lanes; N] = points(|i, l| walk.products[depth][i][l] * inverse[i][l]);
+            let gain_above: [Lanes; N] = points(|i, l| (1.0 - above.zero) * inverse[i][l]);
+            let mut sum = [[0.0; super::LANES]; N];
+            for (child, share, one) in
+                [(split.children[0], split.shares[0], true), (split.children[1], split.shares[1], false)]
+            {
+                let zero = above.zero * share;
+                if zero == 0.0 && !one {
+                    continue;
+                }
+                let follows = f64::from(u8::from(one));
+                let factor: [Lanes; N] = points(|i, l| zero * rest[i][l] + follows * t[i][l]);
+                walk.products[depth + 1] = points(|i, l| product[i][l] * factor[i][l]);
+                walk.known[split.feature] = Known { zero, one, seen: true };
+                let under = sum_of(walk, child, depth + 1);
+                let gain = follows - zero;
+                walk.add(
+                    split.feature,
+                    points(|i, l| product[i][l] * under[i][l] * (gain - gain_above[i][l] * factor[i][l])),
+                );
+                sum = points(|i, l| sum[i][l] + factor[i][l] * inverse[i][l] * under[i][l]);
+            }
+            walk.known[split.feature] = above;
+            sum
+        }
+
+        /// A feature that the row has left on the path.
+        $(#[$attribute])*
+        fn left_before<const N: usize>(
+            walk: &mut Walk<'_, N>,
+            split: &Split,
+            above: Known,
+            depth: usize,
+        ) -> [Lanes; N] {
+            let product = walk.products[depth];
+            let mut sum = [[0.0; super::LANES]; N];
+            for (child, share) in split.children.into_iter().zip(split.shares) {
+                let zero = above.zero * share;
+                if zero > 0.0 {
+                    walk.products[depth + 1] = points(|i, l| product[i][l] * share);
+                    walk.known[split.feature] = Known { zero, one: false, seen: true };
+                    let under = sum_of(walk, child, depth + 1);
+                    sum = points(|i, l| sum[i][l] + share * under[i][l]);
+                }
+            }
+            walk.known[split.feature] = above;
+            sum
         }
     };
 }
