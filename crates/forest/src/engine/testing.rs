@@ -171,7 +171,7 @@ impl Shape {
                     categorical: k % 5 == 2,
                     zero_missing: k % 3 == 1,
                     missing_left: k % 7 != 3,
-                    odd_thresholds: k % 2 == 0,
+                    odd_thresholds: k.is_multiple_of(2),
                     flush: k % 6 == 5,
                 });
             }

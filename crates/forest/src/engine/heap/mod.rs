@@ -18,13 +18,20 @@
 //!
 //! Which kernel takes a call: see [`batch_from`].
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod batch;
 mod build;
 mod portable;
 mod rows;
+mod tables;
 #[cfg(test)]
 mod tests;
+mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +40,8 @@ use super::lines::{LINE, Line, Lines};
 use super::slots::{CodedSplit, Slots, SlotsMeta};
 use crate::MAX_TREES;
 use crate::forest::Forest;
+use tables::Tables;
+use tile::BLOCK;
 
 /// Levels in the lines of exits.
 const EXIT_LEVELS: usize = 3;
@@ -40,6 +49,8 @@ const EXIT_LEVELS: usize = 3;
 const MAX_LEVELS: usize = 8;
 /// Trees that are walked side by side; the layout is filled up to a multiple.
 const GROUP: usize = 10;
+/// Fewest rows that are worth a block.
+const LEAST_ROWS: usize = BLOCK / 2;
 
 /// What the layout knows besides its lines.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,6 +104,8 @@ pub(crate) struct Heap {
     slots: Slots,
     tops: Lines,
     exits: Lines,
+    /// For many rows; derived when they first come.
+    tables: OnceLock<Tables>,
 }
 
 impl Heap {
@@ -129,7 +142,7 @@ impl Heap {
         let slots = Slots::from_parts(meta.slots.clone(), part(0, meta.slots_lines)?, n_features)?;
         let tops = part(meta.slots_lines, top_lines)?;
         let exits = part(meta.slots_lines + top_lines, exit_lines)?;
-        Ok(Self { meta, slots, tops, exits, arena })
+        Ok(Self { meta, slots, tops, exits, arena, tables: OnceLock::new() })
     }
 
     /// See `Layout::sums`.
@@ -137,6 +150,21 @@ impl Heap {
         for sums in sums.chunks_exact_mut(forest.n_outputs) {
             sums.iter_mut().enumerate().for_each(|(output, sum)| *sum = forest.start(output));
         }
+        let n_features = self.slots.n_features();
+        let n_blocks = batch_rows(isa, rows.len() / n_features);
+        let (in_blocks, others) = rows.split_at(n_blocks * n_features);
+        let (block_sums, other_sums) = sums.split_at_mut(n_blocks * forest.n_outputs);
+        #[cfg(target_arch = "x86_64")]
+        if !in_blocks.is_empty() {
+            self.add_blocks::<avx2::Avx2>(isa, in_blocks, block_sums);
+        }
+        if !others.is_empty() {
+            self.add_each(isa, others, other_sums);
+        }
+    }
+
+    /// Row by row.
+    fn add_each(&self, isa: Isa, rows: &[f32], sums: &mut [f64]) {
         match self.meta.exits() {
             1 => self.add::<1>(isa, rows, sums),
             2 => self.add::<2>(isa, rows, sums),
@@ -162,5 +190,15 @@ impl Heap {
 
     fn exits(&self) -> &[Line] {
         self.exits.as_slice()
+    }
+}
+
+/// How many of so many rows go to the kernel that takes blocks: all of them, or all but the last ones, if those would
+/// fill less than half a block.
+fn batch_rows(isa: Isa, rows: usize) -> usize {
+    match isa {
+        Isa::Avx2 | Isa::Avx512 if rows % BLOCK < LEAST_ROWS => rows - rows % BLOCK,
+        Isa::Avx2 | Isa::Avx512 => rows,
+        Isa::Portable | Isa::Neon => 0,
     }
 }
