@@ -57,6 +57,11 @@ impl Format {
         Self::Compiled,
     ];
 
+    /// The formats that are read where models are served: the compiled form, and what was served before there was
+    /// one. Models of all other formats are compiled first.
+    pub const SERVED: [Self; 5] =
+        [Self::Compiled, Self::XgboostUbj, Self::XgboostJson, Self::LightgbmText, Self::TribunalForest];
+
     /// As in a manifest.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -124,8 +129,8 @@ pub(crate) fn is_xgboost_binary(head: &[u8]) -> bool {
         || objective().is_some_and(|name| families.iter().any(|family| name.starts_with(family)))
 }
 
-/// Protocols 2 to 5 have a head; 0 and 1 start an object by the name of a function. What zlib compressed is most
-/// likely joblib's, and refused with these words.
+/// Protocols 2 to 5 have a head; 0 and 1 start an object by the name of a function. What zlib compressed is
+/// most likely joblib's, and refused with these words.
 fn is_pickle(head: &[u8]) -> bool {
     matches!(head, [0x80, 2..=5, ..] | [0x78, 0x01 | 0x5E | 0x9C | 0xDA, ..])
         || head.starts_with(b"ccopy_reg\n_reconstructor\n")

@@ -17,8 +17,8 @@ use crate::error::ParseError;
 /// Deepest nesting of arrays and objects; XGBoost's models have 8.
 const MAX_NESTING: usize = 32;
 
-/// Names of newtypes that are given a typed array as a whole, and the marker that the array must have; of any other
-/// they are given the values.
+/// Names of newtypes that are given a typed array as a whole, and the marker that the array must have; of any
+/// other they are given the values.
 pub(crate) const TYPED: [(&str, u8); 3] = [("ubj i32", b'l'), ("ubj f32", b'd'), ("ubj u8", b'U')];
 
 /// Reads one value that fills `bytes`.

@@ -1,5 +1,5 @@
-//! What XGBoost's versions and encodings do differently, on models small enough to be computed by hand; and what is
-//! refused in the old binary format and in pickles.
+//! What XGBoost's versions and encodings do differently, on models small enough to be computed by hand; and
+//! what is refused in the old binary format and in pickles.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -243,8 +243,7 @@ impl<'a> Machine<'a> {
                 self.push(Value::Global(Name { module, name }))
             }
             0x93 => {
-                let (name, module) = (self.pop()?, self.pop()?);
-                let (Value::Text(name), Value::Text(module)) = (name, module) else {
+                let (Value::Text(name), Value::Text(module)) = (self.pop()?, self.pop()?) else {
                     return Err("the name of a class is not text".to_owned());
                 };
                 self.push(Value::Global(Name { module: module.plain(), name: name.plain() }))
@@ -263,11 +262,10 @@ impl<'a> Machine<'a> {
                 self.push(Value::Instance(Name { module, name }))
             }
             b'o' => {
-                let class = self.group()?.first().copied();
-                match class {
-                    Some(Value::Global(name)) => self.push(Value::Instance(name)),
-                    _ => Err("an object without a class".to_owned()),
-                }
+                let Some(&Value::Global(name)) = self.group()?.first() else {
+                    return Err("an object without a class".to_owned());
+                };
+                self.push(Value::Instance(name))
             }
             b'b' => self.build(),
             b'P' | b'Q' | 0x82..=0x84 | 0x97 | 0x98 => {

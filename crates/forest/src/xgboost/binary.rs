@@ -1,25 +1,26 @@
-//! XGBoost's old binary format (`save_model` up to 2.x without a suffix that says otherwise, and the only one of 0.x).
+//! XGBoost's old binary format (`save_model` up to 2.x without a suffix that says otherwise, and the only one
+//! of 0.x).
 //!
-//! Layout, little-endian: `binf` (not in 0.x); 136 bytes of learner parameters (base score `f32`, features `u32`, classes `i32`,
-//! whether attributes and metrics follow `i32`, major and minor version `u32`, targets `u32`, and what is not needed);
-//! objective and booster, each a `u64` length and its text; the booster.
+//! Layout, little-endian: `binf` (not in 0.x); 136 bytes of learner parameters (base score `f32`, features
+//! `u32`, classes `i32`, whether attributes and metrics follow `i32`, major and minor version `u32`, targets
+//! `u32`, and what is not needed); objective and booster, each a `u64` length and its text; the booster.
 //! * gbtree: 160 bytes of parameters (the first: number of trees `i32`), the trees, each tree's output `i32`;
 //! * dart: as gbtree, then `u64` count and weights `f32`;
 //! * gblinear: 136 bytes, then `u64` count and weights `f32`.
 //!
-//! A tree: 148 bytes of parameters (nodes, deleted nodes and size of leaves are the 2nd, 3rd and 6th `i32`), its
-//! nodes, 20 bytes each (parent, left child, right child `i32`, feature `u32` with default left in the highest bit,
-//! threshold or leaf value `f32`), and 16 bytes of statistics each (gain, sum of hessians, weight `f32`, leaves below
-//! `i32`). Deleted nodes are not reached from the root.
+//! A tree: 148 bytes of parameters (nodes, deleted nodes and size of leaves are the 2nd, 3rd and 6th `i32`),
+//! its nodes, 20 bytes each (parent, left child, right child `i32`, feature `u32` with default left in the
+//! highest bit, threshold or leaf value `f32`), and 16 bytes of statistics each (gain, sum of hessians,
+//! weight `f32`, leaves below `i32`). Deleted nodes are not reached from the root.
 //!
 //! Then attributes: `u64` count, and key and value of each as texts; before 1.0 also the greatest step of
-//! `count:poisson` as a text, and the names of metrics. A file ends there. In a pickle of 1.x (`CONFIG-offset:`, the
-//! length of the rest `i64`) a configuration in JSON follows, which is not read.
+//! `count:poisson` as a text, and the names of metrics. A file ends there. In a pickle of 1.x
+//! (`CONFIG-offset:`, the length of the rest `i64`) a configuration in JSON follows, which is not read.
 //!
 //! Hostile input: counts are held against the bytes that are left before anything is taken.
 //!
-//! Source: `src/learner.cc`, `src/gbm/gbtree_model.cc`, `src/gbm/gblinear_model.h`, `src/tree/tree_model.cc` of 1.2.1
-//! and 1.7.6; `src/learner.cc` of 0.90. Refused: `bs64`, which XGBoost itself no longer reads.
+//! Source: `src/learner.cc`, `src/gbm/gbtree_model.cc`, `src/gbm/gblinear_model.h`, `src/tree/tree_model.cc`
+//! of 1.2.1 and 1.7.6; `src/learner.cc` of 0.90. Refused: `bs64`, which XGBoost itself no longer reads.
 
 use super::json::Text;
 use super::tree::{Tree, TreeParam};
@@ -127,11 +128,7 @@ impl<'a> Reader<'a> {
             _ => return Err(ParseError::Unsupported(format!("xgboost booster {booster}"))),
         };
         if has_attributes {
-            let n = self.count("attribute", 16)?;
-            for _ in 0..n {
-                self.text()?;
-                self.text()?;
-            }
+            self.texts(2)?;
         }
         if version.base_is_margin() {
             self.old_end(&objective, has_metrics)?;
@@ -154,12 +151,15 @@ impl<'a> Reader<'a> {
             self.text()?;
         }
         if has_metrics {
-            let n = self.count("metric", 8)?;
-            for _ in 0..n {
-                self.text()?;
-            }
+            self.texts(1)?;
         }
         Ok(())
+    }
+
+    /// A list with so many texts in an entry, which are not kept.
+    fn texts(&mut self, each: usize) -> Result<(), ParseError> {
+        let n = self.count("list of texts", 8 * each)?;
+        (0..n * each).try_for_each(|_| self.text().map(drop))
     }
 
     fn trees(&mut self, dart: bool) -> Result<Part, ParseError> {

@@ -1,7 +1,7 @@
 //! Arrays of a tree: one value per node.
 //!
-//! JSON and what is not typed in UBJSON are read value by value. A typed array of UBJSON, as XGBoost writes them, is
-//! taken as a whole ([`crate::ubj::TYPED`]), which is several times as fast.
+//! JSON and what is not typed in UBJSON are read value by value. A typed array of UBJSON, as XGBoost writes
+//! them, is taken as a whole ([`crate::ubj::TYPED`]), which is several times as fast.
 
 use serde::Deserialize;
 use serde::de::{self, Visitor};

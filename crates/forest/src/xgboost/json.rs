@@ -1,7 +1,7 @@
 //! XGBoost's JSON and UBJSON: the same members in two encodings.
 //!
-//! The file has a `learner`; a pickle has that file as `Model`, beside the trainer's `Config`. JSON is as XGBoost
-//! writes it, with `NaN` and infinities, which JSON does not have: see [`to_json`].
+//! The file has a `learner`; a pickle has that file as `Model`, beside the trainer's `Config`. JSON is as
+//! XGBoost writes it, with `NaN` and infinities, which JSON does not have: see [`to_json`].
 
 use std::borrow::Cow;
 
@@ -163,8 +163,8 @@ impl LearnerParam {
     }
 }
 
-/// `bytes`, with numbers that JSON has for those that it has not: `null` for `NaN`, and integers for infinities that
-/// [`Column`] knows. XGBoost writes no integer that is as long.
+/// `bytes`, with numbers that JSON has for those that it has not: `null` for `NaN`, and integers for
+/// infinities that [`Column`] knows. XGBoost writes no integer that is as long.
 fn to_json(bytes: &[u8]) -> Cow<'_, [u8]> {
     let words = [
         (&b"NaN"[..], "null".to_owned()),

@@ -2,18 +2,19 @@
 //!
 //! Each encoding is read into a [`Model`], which [`build`] checks and brings into the common form.
 //!
-//! Read: gbtree, DART and gblinear of 1.x to 3.x (in the binary format and in pickles also of 0.x); one output, several
-//! classes or targets, by one tree each or by leaves that are vectors; numeric splits (`x < split_condition`,
-//! `NaN` by `default_left`) and categorical splits over codes. `attributes` such as `best_iteration` change
-//! nothing, as in `Booster.predict`. Where versions of XGBoost differ, the answer is that of the version that wrote
-//! the file, on x86-64: see [`Version`].
+//! Read: gbtree, DART and gblinear of 1.x to 3.x (in the binary format and in pickles also of 0.x); one
+//! output, several classes or targets, by one tree each or by leaves that are vectors; numeric splits (`x <
+//! split_condition`, `NaN` by `default_left`) and categorical splits over codes. `attributes` such as
+//! `best_iteration` change nothing, as in `Booster.predict`. Where versions of XGBoost differ, the answer is
+//! that of the version that wrote the file, on x86-64: see [`Version`].
 //!
-//! `cats.enc` (3.x) holds the categories' values, in the order of their codes. XGBoost itself uses them only to give
-//! a data frame of other categories the codes of training; an array is taken as codes, and so is a row here.
+//! `cats.enc` (3.x) holds the categories' values, in the order of their codes. XGBoost itself uses them only
+//! to give a data frame of other categories the codes of training; an array is taken as codes, and so is a
+//! row here.
 //!
-//! A file may say less than the booster knew: 1.0 and 1.1 wrote the base score into JSON with six digits (but whole
-//! into the binary format). And 1.6, where categories were an experiment, sent codes that it never saw in training by
-//! the default direction; here they go left, as in every version since.
+//! A file may say less than the booster knew: 1.0 and 1.1 wrote the base score into JSON with six digits (but
+//! whole into the binary format). And 1.6, where categories were an experiment, sent codes that it never saw
+//! in training by the default direction; here they go left, as in every version since.
 //!
 //! Refused by name: unknown objectives and boosters, several expectiles.
 //!
@@ -55,7 +56,8 @@ impl Version {
         self < Self(1, 0)
     }
 
-    /// The leaves were first summed from zero, and then added to the base score: gbtree up to 1.2, DART up to 1.3.
+    /// The leaves were first summed from zero, and then added to the base score: gbtree up to 1.2, DART up to
+    /// 1.3.
     fn base_last(self, dart: bool) -> bool {
         self < if dart { Self(1, 4) } else { Self(1, 3) }
     }
@@ -213,8 +215,8 @@ fn tree_outputs(outputs: &[i64], n_trees: usize, n_outputs: usize) -> Result<Vec
     checked.map(|outputs| if n_outputs == 1 { Vec::new() } else { outputs })
 }
 
-/// gblinear: the sum starts from bias plus base score. It takes the first base score for every output, whatever
-/// they are (`GBLinear::PredictBatchInternal`).
+/// gblinear: the sum starts from bias plus base score. It takes the first base score for every output,
+/// whatever they are (`GBLinear::PredictBatchInternal`).
 fn with_weights(mut forest: Forest, weights: &[f32], base: Vec<f32>) -> Result<Forest, ParseError> {
     let n_weights = forest.n_features * forest.n_outputs;
     let member = "weights";

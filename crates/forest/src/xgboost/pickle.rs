@@ -1,10 +1,13 @@
-//! Pickles of `Booster` and of the scikit-learn wrappers, by Python's `pickle` or by joblib without compression.
+//! Pickles of `Booster` and of the scikit-learn wrappers, by Python's `pickle` or by joblib without
+//! compression.
 //!
-//! The booster's content is one of the other encodings: UBJSON (since 1.6), JSON (1.3 to 1.5), the binary format with a
-//! configuration behind it (1.0 to 1.2), or the binary format (0.x). All trees are used: `best_iteration`,
-//! which the wrappers' `predict` stops at after early stopping, is not heeded, as in `Booster.predict`.
+//! The booster's content is one of the other encodings: UBJSON (since 1.6), JSON (1.3 to 1.5), the binary
+//! format with a configuration behind it (1.0 to 1.2), or the binary format (0.x). All trees are used:
+//! `best_iteration`, which the wrappers' `predict` stops at after early stopping, is not heeded, as in
+//! `Booster.predict`.
 //!
-//! Refused by name: objects that are not XGBoost's (a pipeline does more than its booster), and compressed files.
+//! Refused by name: objects that are not XGBoost's (a pipeline does more than its booster), and compressed
+//! files.
 
 use super::{from_binary, from_json, from_ubj};
 use crate::Format;
@@ -14,7 +17,7 @@ use crate::format::is_xgboost_binary;
 use crate::pickle::{Payload, scan};
 
 /// First bytes of what `joblib.dump(..., compress=...)` writes.
-const COMPRESSED: [(&[u8], &str); 8] = [
+const COMPRESSED: [(&[u8], &str); 9] = [
     (b"\x78\x01", "zlib"),
     (b"\x78\x5e", "zlib"),
     (b"\x78\x9c", "zlib"),
@@ -22,6 +25,7 @@ const COMPRESSED: [(&[u8], &str); 8] = [
     (b"\x1f\x8b", "gzip"),
     (b"BZh", "bz2"),
     (b"\xfd7zXZ\0", "xz"),
+    (b"\x5d\0\0", "lzma"),
     (b"\x04\x22\x4d\x18", "lz4"),
 ];
 
