@@ -53,7 +53,7 @@ impl Heap {
             self.slots.codes(isa, row, codes);
         }
         let mut leaves = [0.0; CHUNK];
-        let mut cursor = Cursor { trees: &self.meta.trees, output: 0, done: 0 };
+        let mut cursor = Cursor::new(&self.meta.trees);
         let chunks = self.tops().chunks(CHUNK * EXITS).zip(self.exits().chunks(CHUNK * EXITS));
         for (tops, exits) in chunks {
             let mut after = cursor;
@@ -68,7 +68,7 @@ impl Heap {
 
 /// Where in the order of the trees a chunk begins.
 #[derive(Clone, Copy)]
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     /// Trees of each output.
     trees: &'a [usize],
     /// The next tree's output.
@@ -77,11 +77,16 @@ struct Cursor<'a> {
     done: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// Before the first of so many trees of each output.
+    pub(super) const fn new(trees: &'a [usize]) -> Self {
+        Self { trees, output: 0, done: 0 }
+    }
+
     /// Adds a chunk's leaves to a row's sums, which are `f32` values, in `f32`; gives the position behind. Filling
     /// comes after the last output, and is not added.
     #[inline(always)]
-    fn add(mut self, mut leaves: &[f32], sums: &mut [f64]) -> Self {
+    pub(super) fn add(mut self, mut leaves: &[f32], sums: &mut [f64]) -> Self {
         while let (Some(&n), Some(sum)) = (self.trees.get(self.output), sums.get_mut(self.output)) {
             let own = (n - self.done).min(leaves.len());
             let total = leaves[..own].iter().fold(*sum as f32, |total, leaf| total + leaf);

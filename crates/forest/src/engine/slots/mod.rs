@@ -21,6 +21,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod build;
 #[cfg(test)]
 mod tests;
@@ -267,7 +269,9 @@ impl Slots {
     pub(crate) fn codes(&self, isa: Isa, row: &[f32], out: &mut Codes) {
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => self.codes_avx2_checked(row, out),
+            Isa::Avx512 => self.codes_avx512_checked(row, out),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => self.codes_avx2_checked(row, out),
             _ => self.codes_portable(row, out),
         }
     }
