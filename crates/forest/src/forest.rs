@@ -90,8 +90,6 @@ impl Forest {
     /// kind that is not evaluated.
     pub fn parse(bytes: &[u8], format: Format) -> Result<Self, ParseError> {
         match format {
-            Format::XgboostUbj => crate::xgboost::from_ubj(bytes),
-            Format::XgboostJson => crate::xgboost::from_json(bytes),
             #[cfg(feature = "pickle")]
             Format::XgboostBinary => crate::xgboost::from_binary(bytes),
             #[cfg(feature = "pickle")]
@@ -100,7 +98,6 @@ impl Forest {
             Format::XgboostBinary | Format::XgboostPickle => {
                 Err(ParseError::Unsupported(format!("{format}, in a build without the feature pickle,")))
             }
-            Format::LightgbmText => crate::lightgbm::from_text(bytes),
             #[cfg(feature = "catboost")]
             Format::CatboostJson => crate::catboost::from_json(bytes),
             #[cfg(feature = "catboost")]
@@ -113,8 +110,27 @@ impl Forest {
             Format::Onnx => crate::onnx::from_bytes(bytes),
             #[cfg(not(feature = "onnx"))]
             Format::Onnx => Err(ParseError::Unsupported(format!("{format}, in a build without the feature onnx,"))),
+            Format::XgboostUbj
+            | Format::XgboostJson
+            | Format::LightgbmText
+            | Format::TribunalForest
+            | Format::Compiled => Self::parse_served(bytes, format),
+        }
+    }
+
+    /// As [`Forest::parse`], for the formats of [`Format::SERVED`] only: a program that calls this and not the other
+    /// is linked without the rest.
+    ///
+    /// # Errors
+    /// As for [`Forest::parse`]; [`ParseError::Unsupported`] for any other format.
+    pub fn parse_served(bytes: &[u8], format: Format) -> Result<Self, ParseError> {
+        match format {
+            Format::XgboostUbj => crate::xgboost::from_ubj(bytes),
+            Format::XgboostJson => crate::xgboost::from_json(bytes),
+            Format::LightgbmText => crate::lightgbm::from_text(bytes),
             Format::TribunalForest => crate::tribunal_json::from_json(bytes),
             Format::Compiled => crate::compiled::from_bytes(bytes),
+            other => Err(ParseError::Unsupported(format!("{other}, where models are served uncompiled,"))),
         }
     }
 

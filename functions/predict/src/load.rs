@@ -38,6 +38,16 @@ pub enum LoadError {
         /// The format said.
         format: String,
     },
+    /// The format is read by the command line only.
+    #[error(
+        "{object}: {format} is not served as it is; compile it with `tribunal model compile` and publish that"
+    )]
+    NotServed {
+        /// Path of the file.
+        object: String,
+        /// The format.
+        format: Format,
+    },
     /// The file is not a sound model of its format.
     #[error("{object} cannot be run as {format}")]
     Parse {
@@ -79,7 +89,9 @@ pub enum LoadError {
         objective: String,
     },
     /// The model answers more than one question.
-    #[error("{object} gives {outputs} values a row, must give one: the probability that an entity is malicious")]
+    #[error(
+        "{object} gives {outputs} values a row, must give one: the probability that an entity is malicious"
+    )]
     Outputs {
         /// Path of the file.
         object: String,
@@ -146,7 +158,10 @@ fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, L
     let Some(format) = Format::ALL.into_iter().find(|f| f.as_str() == part.format) else {
         return Err(LoadError::Format { object, format: part.format.clone() });
     };
-    let forest = match Forest::parse(bytes, format) {
+    if !Format::SERVED.contains(&format) {
+        return Err(LoadError::NotServed { object, format });
+    }
+    let forest = match Forest::parse_served(bytes, format) {
         Ok(forest) => forest,
         Err(source) => return Err(LoadError::Parse { object, format, source }),
     };

@@ -42,18 +42,21 @@ impl Model {
     }
 
     async fn publish(&self, store: &InMemory) {
-        let forest = self.forest.to_string();
+        self.publish_bytes(store, self.forest.to_string().into_bytes()).await;
+    }
+
+    async fn publish_bytes(&self, store: &InMemory, file: Vec<u8>) {
         let mut part = self.part.clone();
-        part["sha256"] = sha256(forest.as_bytes()).into();
-        part["bytes"] = forest.len().into();
+        part["sha256"] = sha256(&file).into();
+        part["bytes"] = file.len().into();
         let manifest = json!({"name": "small", "version": "1", "parts": [part]}).to_string();
         let pointer = json!({"version": "1", "digest": sha256(manifest.as_bytes())}).to_string();
-        for (path, text) in [
-            ("models/small/versions/1/domain.json", forest),
-            ("models/small/versions/1/manifest.json", manifest),
-            ("models/small/current.json", pointer),
+        for (path, bytes) in [
+            ("models/small/versions/1/domain.json", file),
+            ("models/small/versions/1/manifest.json", manifest.into_bytes()),
+            ("models/small/current.json", pointer.into_bytes()),
         ] {
-            store.put(&Path::from(path), Bytes::from(text).into()).await.unwrap();
+            store.put(&Path::from(path), Bytes::from(bytes).into()).await.unwrap();
         }
     }
 
@@ -174,6 +177,46 @@ fn with(value: &Value, field: &str, new: Value) -> Value {
     value
 }
 
+/// The same forest in the format's version 2, with some members replaced.
+fn of_version_2(members: &[(&str, Value)]) -> Value {
+    let mut forest = domain_forest();
+    for (name, value) in
+        [("version", json!(2)), ("link", json!({"name": "probability"}))].iter().chain(members)
+    {
+        forest[*name] = value.clone();
+    }
+    forest
+}
+
+fn linear_of_two_outputs() -> Value {
+    json!({"format": "tribunal-forest", "version": 2, "n_features": 2, "feature_names": ["length", "digits"],
+           "n_outputs": 2, "link": {"name": "softmax"},
+           "linear": {"weights": [1.0, 2.0, 3.0, 4.0], "start": [0.0, 0.0]}})
+}
+
+#[tokio::test]
+async fn a_compiled_model_answers_as_its_source() {
+    let source = domain_forest().to_string();
+    let forest =
+        tribunal_forest::Forest::parse(source.as_bytes(), tribunal_forest::Format::TribunalForest).unwrap();
+    let of = tribunal_forest::Source {
+        format: tribunal_forest::Format::TribunalForest,
+        sha256: "0".repeat(64),
+        bytes: source.len() as u64,
+    };
+    let compiled = forest.compile(&of, &[]).unwrap();
+    let store = InMemory::new();
+    let mut model = Model::new();
+    model.part["format"] = "tribunal-compiled".into();
+    model.publish_bytes(&store, compiled).await;
+    let compiled = Predictor::load(&Registry::with_store(Arc::new(store), "memory"), "small").await.unwrap();
+    let rows = || vec![row("a.com", &[Some(99.0), Some(9.0)]), row("b.com", &[None, Some(3.0)])];
+    let expected = Model::new().load().await.unwrap().predict(&batch(&["length", "digits"], rows())).unwrap();
+    let answer = compiled.predict(&batch(&["length", "digits"], rows())).unwrap();
+    assert_eq!(answer.probabilities, expected.probabilities);
+    assert_eq!(answer.contributions, expected.contributions);
+}
+
 #[tokio::test]
 async fn a_file_that_does_not_fit_its_manifest_is_refused() {
     let (forest, part) = (domain_forest(), Model::new().part);
@@ -191,6 +234,9 @@ async fn a_file_that_does_not_fit_its_manifest_is_refused() {
             "feature 0 is \"length\", but its manifest says \"digits\"",
         ),
         (with(&forest, "trees", json!(1)), part.clone(), "cannot be run as tribunal-forest-json"),
+        (forest.clone(), with(&part, "format", json!("onnx")), "onnx is not served as it is; compile it"),
+        (of_version_2(&[("link", json!({"name": "identity"}))]), part.clone(), "does not give a probability"),
+        (linear_of_two_outputs(), part.clone(), "gives 2 values a row, must give one"),
     ];
     for (forest, part, expected) in cases {
         let error = Model { forest, part }.load().await.unwrap_err();
