@@ -25,7 +25,6 @@ mod walk;
 
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
-use crate::tree::Nodes;
 pub(crate) use steps::Steps;
 use walk::Explainer;
 

@@ -80,11 +80,6 @@ impl LinesBuilder {
         self.bytes.len()
     }
 
-    /// The bytes so far, to fill in what is known later.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes
-    }
-
     /// The bytes as they are.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
@@ -107,8 +102,8 @@ mod tests {
         let mut builder = LinesBuilder::default();
         assert_eq!(builder.extend(&[1.5_f32, -2.0]), 0);
         assert_eq!(builder.align(64), 64);
-        assert_eq!(builder.extend(&[7_u8; 65]), 64);
-        builder.bytes_mut()[64] = 9;
+        assert_eq!(builder.extend(&[9_u8]), 64);
+        assert_eq!(builder.extend(&[7_u8; 64]), 65);
         let lines = builder.finish();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines.cast::<f32>()[..3], [1.5, -2.0, 0.0]);
