@@ -12,12 +12,17 @@
 //!
 //! One row: the tops of a chunk, ten trees side by side, while the leaves of the chunk before are added; each exit is
 //! prefetched and the unfinished walks are listed without a branch; then the list, a block per walk and round.
-//! Sums are in tree order.
+//! Many rows, if no tree has over 128 leaves: blocks of 64, see [`batch`]. Sums are in tree order.
 
+#[cfg(target_arch = "x86_64")]
+mod batch;
 mod build;
+mod plan;
 mod row;
 #[cfg(test)]
 mod tests;
+
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +32,7 @@ use super::real::Real;
 use super::slots::{Codes, Slots, SlotsMeta};
 use crate::forest::Forest;
 use crate::{MAX_DEPTH, MAX_TREES};
+use plan::{BLOCK_ROWS, Plan};
 use row::Place;
 
 /// Most trees of a chunk.
@@ -43,6 +49,8 @@ const MAX_STORE: usize = (1 << 16) / LINE_UNITS;
 const BLOCK: usize = 32;
 /// Byte of the split 1..8 of a block.
 const BLOCK_SPLITS: [usize; 8] = [0, 14, 6, 22, 2, 10, 18, 26];
+/// From so many rows on, a block that is not full is faster than row after row.
+const FEWEST_ROWS: usize = 28;
 /// Levels of a top and of a block.
 const LEVELS: (usize, usize) = (4, 3);
 
@@ -82,6 +90,7 @@ pub(crate) struct Leafwise {
     arena: Lines,
     slots: Slots,
     places: Vec<Place>,
+    plan: OnceLock<Option<Plan>>,
     n_features: usize,
     n_outputs: usize,
 }
@@ -122,7 +131,7 @@ impl Leafwise {
                 return Err(format!("exit {greatest} of a store of {units} units"));
             }
         }
-        Ok(Self { meta, arena, slots, places, n_features, n_outputs })
+        Ok(Self { meta, arena, slots, places, plan: OnceLock::new(), n_features, n_outputs })
     }
 
     /// See `Layout::sums`.
@@ -135,17 +144,49 @@ impl Leafwise {
     }
 
     fn sums_in<T: Real>(&self, forest: &Forest, isa: Isa, rows: &[f32], sums: &mut [f64]) {
-        let rows = rows.chunks_exact(self.n_features);
+        let starts: Vec<T> = (0..self.n_outputs).map(|output| T::from_f64(forest.start(output))).collect();
+        let (rows, sums) = self.sums_of_blocks(&starts, isa, rows, sums);
         let mut codes = Codes::new();
-        let mut one = [T::from_f64(0.0)];
-        let mut many = vec![T::from_f64(0.0); if self.n_outputs > 1 { self.n_outputs } else { 0 }];
-        let totals = if self.n_outputs > 1 { &mut many[..] } else { &mut one[..] };
-        for (row, sums) in rows.zip(sums.chunks_exact_mut(self.n_outputs)) {
+        let mut totals = starts.clone();
+        for (row, sums) in rows.chunks_exact(self.n_features).zip(sums.chunks_exact_mut(self.n_outputs)) {
             self.slots.codes(isa, row, &mut codes);
-            totals.iter_mut().enumerate().for_each(|(i, total)| *total = T::from_f64(forest.start(i)));
-            self.add_row(isa, &codes, totals);
-            sums.iter_mut().zip(&*totals).for_each(|(sum, total)| *sum = total.to_f64());
+            totals.copy_from_slice(&starts);
+            self.add_row(isa, &codes, &mut totals);
+            sums.iter_mut().zip(&totals).for_each(|(sum, total)| *sum = total.to_f64());
         }
+    }
+
+    /// Takes what pays in blocks of rows, and gives the rest back.
+    #[cfg(target_arch = "x86_64")]
+    fn sums_of_blocks<'a, T: Real>(
+        &self,
+        starts: &[T],
+        isa: Isa,
+        rows: &'a [f32],
+        sums: &'a mut [f64],
+    ) -> (&'a [f32], &'a mut [f64]) {
+        let n_rows = rows.len() / self.n_features;
+        let whole = n_rows / BLOCK_ROWS * BLOCK_ROWS;
+        let in_blocks = if n_rows - whole >= FEWEST_ROWS { n_rows } else { whole };
+        let vectors = matches!(isa, Isa::Avx2 | Isa::Avx512);
+        let plan = if in_blocks > 0 && vectors { self.plan.get_or_init(|| Plan::new(self)) } else { &None };
+        let Some(plan) = plan else { return (rows, sums) };
+        let (in_rows, rows) = rows.split_at(in_blocks * self.n_features);
+        let (in_sums, sums) = sums.split_at_mut(in_blocks * self.n_outputs);
+        self.batch(plan, starts, isa, in_rows, in_sums);
+        (rows, sums)
+    }
+
+    /// Blocks of rows are for AVX2.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn sums_of_blocks<'a, T: Real>(
+        &self,
+        _: &[T],
+        _: Isa,
+        rows: &'a [f32],
+        sums: &'a mut [f64],
+    ) -> (&'a [f32], &'a mut [f64]) {
+        (rows, sums)
     }
 }
 
