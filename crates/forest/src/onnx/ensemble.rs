@@ -11,7 +11,7 @@ use crate::forest::{Aggregation, Forest, check_trees};
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode, less_than_for_at_most};
 
 /// Categories are below this; all larger ones are the same `f32` as others.
-const MAX_CATEGORY: i64 = 1 << 24;
+pub(super) const MAX_CATEGORY: i64 = 1 << 24;
 /// Values of vector leaves that are let through for any file, and per weight that the file has: leaves that leave out
 /// most of many classes take more memory than the file.
 const FREE_VALUES: usize = 1 << 20;
@@ -33,8 +33,12 @@ pub(super) enum Mode {
 /// A node in the order of the file; children are positions in its tree.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part {
-    Leaf { id: u32 },
+    Leaf {
+        id: u32,
+    },
     Split(Split),
+    /// Became a part of another split, and is not reached.
+    Merged,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -126,12 +130,17 @@ impl Ensemble {
         let mut weights = self.weights.as_slice();
         for (tree, range) in trees.into_iter().enumerate() {
             raw.clear();
+            let mut merged = 0;
             for position in range.clone() {
                 let at = |fault| ParseError::Tree { tree, node: position - range.start, fault };
                 let count = weights.iter().take_while(|w| w.part == position).count();
                 let (of_leaf, rest) = weights.split_at(count);
                 weights = rest;
                 raw.push(match self.parts[position] {
+                    Part::Merged => {
+                        merged += 1;
+                        RawNode::Leaf { value: 0.0, id: 0 }
+                    }
                     Part::Split(split) => builder.split(&split).map_err(at)?,
                     Part::Leaf { id } if outputs.is_some() => {
                         RawNode::Leaf { value: of_leaf.first().map_or(0.0, |w| w.value), id }
@@ -143,7 +152,7 @@ impl Ensemble {
                     }
                 });
             }
-            builder.nodes.push_tree(&raw, &[], forest.n_features, 0)?;
+            builder.nodes.push_tree(&raw, &[], forest.n_features, merged)?;
         }
         forest.trees = builder.nodes;
         forest.tree_outputs = outputs.unwrap_or_default();

@@ -1,6 +1,6 @@
 //! ONNX messages: a model's graph, its nodes and their attributes, by the field numbers of `onnx.proto`.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use super::proto::{Field, Message};
 use crate::error::ParseError;
@@ -18,8 +18,8 @@ pub(crate) struct Graph<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
     pub(crate) inputs: Vec<Input<'a>>,
     pub(crate) outputs: Vec<&'a str>,
-    /// Names of constants.
-    pub(crate) constants: HashSet<&'a str>,
+    /// Constants by name.
+    pub(crate) constants: HashMap<&'a str, Message<'a>>,
 }
 
 /// `ValueInfoProto` of an input.
@@ -93,7 +93,8 @@ fn read_graph(message: Message<'_>) -> Result<Graph<'_>, ParseError> {
             }
             1 => graph.nodes.push(read_node(field.message()?)?),
             5 => {
-                graph.constants.insert(name_of(field.message()?, 8)?);
+                let constant = field.message()?;
+                graph.constants.insert(name_of(constant, 8)?, constant);
             }
             11 => graph.inputs.push(read_input(field.message()?)?),
             12 => graph.outputs.push(name_of(field.message()?, 1)?),
@@ -102,7 +103,7 @@ fn read_graph(message: Message<'_>) -> Result<Graph<'_>, ParseError> {
         }
     }
     // Old files list constants among the inputs, too.
-    graph.inputs.retain(|input| !graph.constants.contains(input.name));
+    graph.inputs.retain(|input| !graph.constants.contains_key(input.name));
     Ok(graph)
 }
 
@@ -247,16 +248,7 @@ impl<'a> Node<'a> {
 
     /// Real numbers of a tensor; `None` where there is no such attribute.
     pub(crate) fn tensor(&self, name: &str) -> Result<Option<Reals>, ParseError> {
-        let Some(tensor) = self.read_tensor(name)? else { return Ok(None) };
-        match (tensor.element, tensor.raw) {
-            (FLOAT, None) => Ok(Some(Reals::Single(tensor.floats))),
-            (FLOAT, Some(raw)) => raw.fixed(f32::from_le_bytes).map(|v| Some(Reals::Single(v))),
-            (DOUBLE, None) => Ok(Some(Reals::Double(tensor.doubles))),
-            (DOUBLE, Some(raw)) => raw.fixed(f64::from_le_bytes).map(|v| Some(Reals::Double(v))),
-            (element, _) => {
-                Err(ParseError::Unsupported(format!("onnx tensor {name} of element type {element}")))
-            }
-        }
+        self.read_tensor(name)?.map(|tensor| tensor.reals(name)).transpose()
     }
 
     /// Bytes of a tensor.
@@ -312,6 +304,23 @@ impl<'a> Tensor<'a> {
         }
         Ok(tensor)
     }
+
+    fn reals(self, name: &str) -> Result<Reals, ParseError> {
+        match (self.element, self.raw) {
+            (FLOAT, None) => Ok(Reals::Single(self.floats)),
+            (FLOAT, Some(raw)) => raw.fixed(f32::from_le_bytes).map(Reals::Single),
+            (DOUBLE, None) => Ok(Reals::Double(self.doubles)),
+            (DOUBLE, Some(raw)) => raw.fixed(f64::from_le_bytes).map(Reals::Double),
+            (element, _) => {
+                Err(ParseError::Unsupported(format!("onnx tensor {name} of element type {element}")))
+            }
+        }
+    }
+}
+
+/// A constant's numbers, if they are real.
+pub(crate) fn constant(name: &str, message: Message<'_>) -> Result<Reals, ParseError> {
+    Tensor::read(name, message)?.reals(name)
 }
 
 impl Reals {

@@ -1,15 +1,17 @@
-//! ONNX models: a chain from one input of rows through `Scaler` and `Normalizer` to one of the operators for trees or
-//! linear models, whose scores are an output of the graph.
+//! ONNX models: a chain from one input of rows through `Scaler`, `Normalizer`, and `Mul`, `Add` and `Sub` of constants to
+//! one of the operators for trees or linear models, whose scores are an output of the graph.
 //!
 //! Outputs: a classifier of two classes has one, of the second class, unless the classes' scores meet in a softmax; else
 //! there is one per class or target. Classes' names and labels are not read.
 //!
 //! What is followed is onnxruntime where the specification leaves room: the score of two classes with one weight a leaf,
-//! and base values of classifiers. Where it does otherwise than the specification says, the model is refused by name.
-//! So are all other operators, `PROBIT`, `MIN` and `MAX`, and equality with what is not a whole number.
+//! and base values of classifiers. Where it does otherwise than the specification says, the model is refused by name;
+//! but for sets of categories with members above 30, with which onnxruntime compares a value's whole part, here the value.
+//! Refused are all other operators, `PROBIT`, `MIN` and `MAX`, and equality with what is not a whole number.
 //!
 //! Source: `onnx.proto` and the operators of ai.onnx.ml 1 to 5; onnxruntime `core/providers/cpu/ml`.
 
+mod chains;
 mod ensemble;
 mod graph;
 mod linear;
@@ -17,7 +19,7 @@ mod proto;
 mod trees;
 mod trees5;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::engine::Prepared;
 use crate::error::ParseError;
@@ -26,7 +28,8 @@ use crate::input::{InputStep, Norm};
 use crate::link::Link;
 use crate::tree::Nodes;
 use ensemble::{Ensemble, Part};
-use graph::{DOUBLE, FLOAT, Graph, Node};
+use graph::{DOUBLE, FLOAT, Graph, Node, Reals};
+use proto::Message;
 
 /// Newest version of ai.onnx.ml that is known.
 const MAX_ML_VERSION: i64 = 5;
@@ -70,17 +73,19 @@ struct Chain<'a> {
     rows: &'a str,
     scores: &'a str,
     model: Option<&'a Node<'a>>,
-    steps: Vec<&'a Node<'a>>,
+    steps: Vec<InputStep>,
     /// Scores are divided by their sum.
     normalized: bool,
+    constants: &'a HashMap<&'a str, Message<'a>>,
     /// Constants, labels, and what is made from nothing else.
     others: HashSet<&'a str>,
 }
 
 impl<'a> Chain<'a> {
-    fn new(graph: &Graph<'a>, input: &'a str) -> Self {
-        let (steps, others) = (Vec::new(), graph.constants.clone());
-        Self { rows: input, scores: "", model: None, steps, normalized: false, others }
+    fn new(graph: &'a Graph<'a>, input: &'a str) -> Self {
+        let constants = &graph.constants;
+        let others = constants.keys().copied().collect();
+        Self { rows: input, scores: "", model: None, steps: Vec::new(), normalized: false, constants, others }
     }
 
     fn step(&mut self, node: &'a Node<'a>) -> Result<(), ParseError> {
@@ -88,43 +93,83 @@ impl<'a> Chain<'a> {
             self.others.extend(&node.outputs);
             return Ok(());
         }
-        let name = if node.domain.is_empty() {
-            node.operator.to_owned()
-        } else {
-            format!("{}.{}", node.domain, node.operator)
+        let name = match node.domain {
+            "" => node.operator.to_owned(),
+            domain => format!("{domain}.{}", node.operator),
         };
         let current = if self.model.is_some() { self.scores } else { self.rows };
-        let first = node.outputs.first().copied().unwrap_or_default();
-        if node.inputs.as_slice() != [current] {
-            return Err(unsupported(format!("onnx operator {name} beside the chain")));
+        let constant = match *node.inputs.as_slice() {
+            [only] if only == current => None,
+            [first, second] if first == current => self.constants.get_key_value(second),
+            [first, second] if second == current && name != "Sub" => self.constants.get_key_value(first),
+            _ => return Err(unsupported(format!("onnx operator {name} beside the chain"))),
+        };
+        match (constant, node.inputs.len()) {
+            (Some((of, message)), _) => self.arithmetic(&name, &graph::constant(of, *message)?)?,
+            (None, 1) if self.model.is_some() => self.behind(node, &name)?,
+            (None, 1) => return self.before(node, &name),
+            (None, _) => return Err(unsupported(format!("onnx operator {name} beside the chain"))),
         }
-        match (name.as_str(), self.model.is_some()) {
-            ("Identity" | "ai.onnx.ml.ZipMap", true) => self.scores = first,
-            ("Cast", true) if is_float(node)? => self.scores = first,
-            ("ai.onnx.ml.Normalizer", true) if node.text("norm", "MAX")? == "L1" && !self.normalized => {
+        let first = node.outputs.first().copied().unwrap_or_default();
+        *(if self.model.is_some() { &mut self.scores } else { &mut self.rows }) = first;
+        Ok(())
+    }
+
+    /// Rows and a constant; scores are multiplied with 1 only (LightGBM's converter).
+    fn arithmetic(&mut self, name: &str, constant: &Reals) -> Result<(), ParseError> {
+        if self.model.is_some() {
+            return match name == "Mul" && constant.iter().all(|value| value == 1.0) {
+                true => Ok(()),
+                false => Err(unsupported(format!("onnx operator {name} behind the model"))),
+            };
+        }
+        let Reals::Single(values) = constant else {
+            return Err(unsupported(format!("onnx operator {name} of doubles")));
+        };
+        // x - 0 and x * 1 are x.
+        let (offset, scale) = match name {
+            "Mul" => (vec![0.0], values.clone()),
+            "Add" => (values.iter().map(|value| -value).collect(), vec![1.0]),
+            "Sub" => (values.clone(), vec![1.0]),
+            _ => return Err(unsupported(format!("onnx operator {name}"))),
+        };
+        self.steps.push(InputStep::Scale { offset, scale });
+        Ok(())
+    }
+
+    /// An operator that takes the scores.
+    fn behind(&mut self, node: &Node<'_>, name: &str) -> Result<(), ParseError> {
+        match name {
+            "Identity" | "ai.onnx.ml.ZipMap" => Ok(()),
+            "Cast" if is_float(node)? => Ok(()),
+            "ai.onnx.ml.Normalizer" if node.text("norm", "MAX")? == "L1" && !self.normalized => {
                 self.normalized = true;
-                self.scores = first;
+                Ok(())
             }
-            ("Identity", false) => self.rows = first,
-            ("Cast", false) if is_float(node)? => self.rows = first,
-            ("ai.onnx.ml.Scaler" | "ai.onnx.ml.Normalizer", false) => {
-                self.steps.push(node);
-                self.rows = first;
+            _ => Err(unsupported(format!("onnx operator {name} behind the model"))),
+        }
+    }
+
+    /// An operator that takes the rows.
+    fn before(&mut self, node: &'a Node<'a>, name: &str) -> Result<(), ParseError> {
+        let output = |i: usize| node.outputs.get(i).copied().unwrap_or_default();
+        match name {
+            "Identity" => self.rows = output(0),
+            "Cast" if is_float(node)? => self.rows = output(0),
+            "ai.onnx.ml.Scaler" | "ai.onnx.ml.Normalizer" => {
+                self.steps.push(input_step(node)?);
+                self.rows = output(0);
             }
-            ("ai.onnx.ml.TreeEnsembleClassifier" | "ai.onnx.ml.LinearClassifier", false) => {
+            "ai.onnx.ml.TreeEnsembleClassifier" | "ai.onnx.ml.LinearClassifier" => {
                 self.model = Some(node);
-                self.others.insert(first);
-                self.scores = node.outputs.get(1).copied().unwrap_or_default();
+                self.others.insert(output(0));
+                self.scores = output(1);
             }
-            (
-                "ai.onnx.ml.TreeEnsembleRegressor" | "ai.onnx.ml.TreeEnsemble" | "ai.onnx.ml.LinearRegressor",
-                false,
-            ) => {
+            "ai.onnx.ml.TreeEnsembleRegressor" | "ai.onnx.ml.TreeEnsemble" | "ai.onnx.ml.LinearRegressor" => {
                 self.model = Some(node);
-                self.scores = first;
+                self.scores = output(0);
             }
-            (_, false) => return Err(unsupported(format!("onnx operator {name}"))),
-            (_, true) => return Err(unsupported(format!("onnx operator {name} behind the model"))),
+            _ => return Err(unsupported(format!("onnx operator {name}"))),
         }
         Ok(())
     }
@@ -137,7 +182,7 @@ fn is_float(node: &Node<'_>) -> Result<bool, ParseError> {
 
 fn build(
     model: &Node<'_>,
-    steps: Vec<&Node<'_>>,
+    steps: Vec<InputStep>,
     normalized: bool,
     declared: Option<i64>,
 ) -> Result<Forest, ParseError> {
@@ -184,8 +229,8 @@ fn build(
             return Err(unsupported("onnx operator ai.onnx.ml.Normalizer behind the model".to_owned()));
         }
     };
-    forest.input =
-        steps.into_iter().map(|node| input_step(node, forest.n_features)).collect::<Result<_, _>>()?;
+    steps.iter().try_for_each(|step| check_step(step, forest.n_features))?;
+    forest.input = steps;
     Ok(forest)
 }
 
@@ -199,7 +244,7 @@ fn count(member: &'static str, n: i64) -> Result<usize, ParseError> {
 fn n_features(declared: Option<i64>, ensemble: &Ensemble) -> Result<usize, ParseError> {
     let greatest = ensemble.parts.iter().map(|part| match part {
         Part::Split(split) => split.feature,
-        Part::Leaf { .. } => 0,
+        Part::Leaf { .. } | Part::Merged => 0,
     });
     let n = declared.unwrap_or_else(|| greatest.max().unwrap_or(0).saturating_add(1));
     check_features("input", n, None)
@@ -210,17 +255,21 @@ fn linear_features(model: &Node<'_>, declared: Option<i64>, n_outputs: usize) ->
     check_features("input", declared.unwrap_or(inferred as i64), None)
 }
 
-fn input_step(node: &Node<'_>, n_features: usize) -> Result<InputStep, ParseError> {
-    if node.operator == "Normalizer" {
-        return Ok(InputStep::Normalize(match node.text("norm", "MAX")? {
-            "MAX" => Norm::Max,
-            "L1" => Norm::L1,
-            "L2" => Norm::L2,
-            other => return Err(unsupported(format!("onnx norm {other:?}"))),
-        }));
+fn input_step(node: &Node<'_>) -> Result<InputStep, ParseError> {
+    if node.operator == "Scaler" {
+        return Ok(InputStep::Scale { offset: node.floats("offset")?, scale: node.floats("scale")? });
     }
-    let (offset, scale) = (node.floats("offset")?, node.floats("scale")?);
-    for (member, values) in [("offset", &offset), ("scale", &scale)] {
+    Ok(InputStep::Normalize(match node.text("norm", "MAX")? {
+        "MAX" => Norm::Max,
+        "L1" => Norm::L1,
+        "L2" => Norm::L2,
+        other => return Err(unsupported(format!("onnx norm {other:?}"))),
+    }))
+}
+
+fn check_step(step: &InputStep, n_features: usize) -> Result<(), ParseError> {
+    let InputStep::Scale { offset, scale } = step else { return Ok(()) };
+    for (member, values) in [("offset", offset), ("scale", scale)] {
         if ![1, n_features].contains(&values.len()) {
             let reason = format!("{} values for {n_features} features", values.len());
             return Err(ParseError::Member { member, reason });
@@ -229,7 +278,7 @@ fn input_step(node: &Node<'_>, n_features: usize) -> Result<InputStep, ParseErro
             return Err(ParseError::Member { member, reason: format!("a value is {value}") });
         }
     }
-    Ok(InputStep::Scale { offset, scale })
+    Ok(())
 }
 
 /// The link of several outputs that have a `post_transform`.
@@ -255,10 +304,12 @@ fn regression_link(transform: &str, n_outputs: usize) -> Result<Link, ParseError
 fn regressor(node: &Node<'_>, is_version_5: bool) -> Result<(Ensemble, Link), ParseError> {
     if is_version_5 {
         let ensemble = trees5::read(node)?;
-        let number = node.integer("post_transform", 0)?;
-        let names = ["NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"];
-        let name = usize::try_from(number).ok().and_then(|i| names.get(i)).copied();
-        let name = name.ok_or_else(|| unsupported(format!("onnx post_transform {number}")))?;
+        let name = match node.integer("post_transform", 0)? {
+            0 => "NONE",
+            3 => "SOFTMAX_ZERO",
+            // The specification's 1 is SOFTMAX and 2 LOGISTIC; onnxruntime (1.32) has it the other way.
+            other => return Err(unsupported(format!("onnx post_transform {other} of TreeEnsemble"))),
+        };
         let link = regression_link(name, ensemble.n_outputs)?;
         return Ok((ensemble, link));
     }
@@ -287,7 +338,7 @@ fn classifier(node: &Node<'_>) -> Result<(Ensemble, Link), ParseError> {
     let mut link = link(transform)?;
     let mut ensemble = trees::read(node, "class", n_classes)?;
     if n_classes == 2 {
-        two_classes(&mut ensemble, link, transform)?;
+        two_classes(&mut ensemble, link)?;
         if ensemble.n_outputs == 1 && link != (Link::Logistic { slope: 1.0 }) {
             link = Link::Identity;
         }
@@ -299,8 +350,8 @@ fn classifier(node: &Node<'_>) -> Result<(Ensemble, Link), ParseError> {
 }
 
 /// onnxruntime's rules for two classes (`TreeAggregatorClassifier`): when all weights are for the first class, there
-/// is one score, of the second class.
-fn two_classes(ensemble: &mut Ensemble, link: Link, transform: &str) -> Result<(), ParseError> {
+/// is one score, of the second class, to which no softmax is applied.
+fn two_classes(ensemble: &mut Ensemble, link: Link) -> Result<(), ParseError> {
     if ensemble.base.len() > 1 {
         return Err(unsupported("onnx classifier of two classes with a base value each".to_owned()));
     }
@@ -316,11 +367,6 @@ fn two_classes(ensemble: &mut Ensemble, link: Link, transform: &str) -> Result<(
             }
         }
         return Ok(());
-    }
-    let is_logistic = matches!(link, Link::Logistic { .. });
-    if !is_logistic && ensemble.weights.iter().any(|weight| weight.value < 0.0) {
-        let what = "onnx classifier of two classes with one score, which may be negative";
-        return Err(unsupported(format!("{what}, and post_transform {transform:?}")));
     }
     ensemble.keep(0);
     Ok(())

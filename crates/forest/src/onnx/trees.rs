@@ -53,6 +53,7 @@ pub(super) fn read(node: &Node<'_>, names: &str, n_outputs: usize) -> Result<Ens
     }
     read_weights(node, names, &positions, &mut ensemble)?;
     ensemble.sort_weights()?;
+    ensemble.merge_chains()?;
     Ok(ensemble)
 }
 
