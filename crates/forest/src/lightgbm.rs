@@ -269,14 +269,19 @@ fn push_tree(
         }
     }
     raw.extend(leaf_values.into_iter().zip(0..).map(|(value, id)| RawNode::Leaf { value, id }));
+    trees.push_tree(&raw, &covers(block, raw.len())?, n_features, 0)
+}
+
+/// Counts of the inner nodes and leaves; none unless there is one for each.
+fn covers(block: &Block<'_>, n_nodes: usize) -> Result<Vec<f64>, ParseError> {
     let mut covers: Vec<f64> = block.list("internal_count")?;
     covers.extend(block.list::<f64>("leaf_count")?);
-    if inner == 0 {
+    if n_nodes == 1 {
         covers = vec![1.0];
-    } else if covers.len() != raw.len() {
+    } else if covers.len() != n_nodes {
         covers.clear();
     }
-    trees.push_tree(&raw, &covers, n_features, 0)
+    Ok(covers)
 }
 
 /// The split arrays of a tree, all of the same length.

@@ -76,64 +76,96 @@ fn parameters(core: Table<'_>) -> Result<Parameters, ParseError> {
     Ok(Parameters::default())
 }
 
-/// The features, and the borders in the order in which trees number them.
+/// Reads the features, and the borders in the order in which trees number them.
+struct FeatureReader<'a> {
+    trees: Table<'a>,
+    features: Features,
+    /// Of the categorical features, by their own index: flat index and name.
+    categorical: HashMap<i32, (u16, &'a str)>,
+    /// Offsets may lead to one place more than once: what was read in sum is held against the file's length.
+    read: usize,
+    file_len: usize,
+}
+
 fn features(trees: Table<'_>, file_len: usize) -> Result<Features, ParseError> {
-    let mut features = Features::default();
-    // Offsets may lead to one place more than once: what was read in sum is held against the file's length.
-    let mut read = 0_usize;
-    let mut count = |table: Table<'_>, bytes: usize| {
-        read = read.saturating_add(bytes);
-        if read > file_len {
-            return Err(table.error(0, format!("features of more than the file's {file_len} bytes")));
+    let (features, categorical) = (Features::default(), HashMap::new());
+    let mut reader = FeatureReader { trees, features, categorical, read: 0, file_len };
+    reader.numbers()?;
+    reader.others()?;
+    let (text, borders) = (schema::trees::ESTIMATED_FEATURES, schema::estimated_feature::BORDERS);
+    reader.unsupported(text, borders, "catboost split on a text or embedding feature")?;
+    reader.one_hot()?;
+    let (statistics, borders) = (schema::trees::CTR_FEATURES, schema::ctr_feature::BORDERS);
+    reader.unsupported(statistics, borders, "catboost split on a categorical feature's statistic")?;
+    Ok(reader.features)
+}
+
+impl FeatureReader<'_> {
+    fn count(&mut self, table: Table<'_>, bytes: usize) -> Result<(), ParseError> {
+        self.read = self.read.saturating_add(bytes);
+        if self.read > self.file_len {
+            return Err(table.error(0, format!("features of more than the file's {} bytes", self.file_len)));
         }
         Ok(())
-    };
-    for feature in trees.tables(schema::trees::FLOAT_FEATURES)?.iter() {
-        let (feature, id) = (feature?, schema::float_feature::ID);
-        let borders = feature.values(schema::float_feature::BORDERS, f32::from_le_bytes)?;
-        let name = feature.string(id)?;
-        count(feature, 4 + name.len() + 4 * borders.len())?;
-        let flat_index = feature.i32(schema::float_feature::FLAT_INDEX, -1)?;
-        let flat_index = features.push(i64::from(flat_index), name)?;
-        features.push_borders(flat_index, &borders, nan_treatment(feature)?);
     }
-    let mut categorical = HashMap::new();
-    for kind in [schema::trees::CAT_FEATURES, schema::trees::TEXT_FEATURES, schema::trees::EMBEDDING_FEATURES]
-    {
-        for feature in trees.tables(kind)?.iter() {
+
+    fn numbers(&mut self) -> Result<(), ParseError> {
+        for feature in self.trees.tables(schema::trees::FLOAT_FEATURES)?.iter() {
             let feature = feature?;
-            let name = feature.string(schema::feature::ID)?;
-            count(feature, 4 + name.len())?;
-            let flat_index = features.push(i64::from(feature.i32(schema::feature::FLAT_INDEX, -1)?), name)?;
-            if kind == schema::trees::CAT_FEATURES {
-                categorical.insert(feature.i32(schema::feature::INDEX, -1)?, (flat_index, name));
+            let borders = feature.values(schema::float_feature::BORDERS, f32::from_le_bytes)?;
+            let name = feature.string(schema::float_feature::ID)?;
+            self.count(feature, 4 + name.len() + 4 * borders.len())?;
+            let flat_index = feature.i32(schema::float_feature::FLAT_INDEX, -1)?;
+            let flat_index = self.features.push(i64::from(flat_index), name)?;
+            self.features.push_borders(flat_index, &borders, nan_treatment(feature)?);
+        }
+        Ok(())
+    }
+
+    /// Features that have a place in the row.
+    fn others(&mut self) -> Result<(), ParseError> {
+        let categorical = schema::trees::CAT_FEATURES;
+        for kind in [categorical, schema::trees::TEXT_FEATURES, schema::trees::EMBEDDING_FEATURES] {
+            for feature in self.trees.tables(kind)?.iter() {
+                let feature = feature?;
+                let name = feature.string(schema::feature::ID)?;
+                self.count(feature, 4 + name.len())?;
+                let flat_index = feature.i32(schema::feature::FLAT_INDEX, -1)?;
+                let flat_index = self.features.push(i64::from(flat_index), name)?;
+                if kind == categorical {
+                    let index = feature.i32(schema::feature::INDEX, -1)?;
+                    self.categorical.insert(index, (flat_index, name));
+                }
             }
         }
+        Ok(())
     }
-    for feature in trees.tables(schema::trees::ESTIMATED_FEATURES)?.iter() {
-        let feature = feature?;
-        let borders = feature.count(schema::estimated_feature::BORDERS, 4)?;
-        count(feature, 4 + 4 * borders)?;
-        features.push_unsupported("catboost split on a text or embedding feature", borders);
+
+    fn one_hot(&mut self) -> Result<(), ParseError> {
+        for feature in self.trees.tables(schema::trees::ONE_HOT_FEATURES)?.iter() {
+            let feature = feature?;
+            let hashes = feature.values(schema::one_hot_feature::VALUES, u32::from_le_bytes)?;
+            self.count(feature, 4 + 4 * hashes.len())?;
+            let index = feature.i32(schema::feature::INDEX, -1)?;
+            let &(flat_index, name) = self.categorical.get(&index).ok_or_else(|| {
+                let what = "one-hot values of a categorical feature";
+                feature.error(schema::feature::INDEX, format!("{what} {index} that the model does not have"))
+            })?;
+            self.features.push_values(flat_index, name, hashes.into_iter());
+        }
+        Ok(())
     }
-    for feature in trees.tables(schema::trees::ONE_HOT_FEATURES)?.iter() {
-        let feature = feature?;
-        let hashes = feature.values(schema::one_hot_feature::VALUES, u32::from_le_bytes)?;
-        count(feature, 4 + 4 * hashes.len())?;
-        let index = feature.i32(schema::feature::INDEX, -1)?;
-        let &(flat_index, name) = categorical.get(&index).ok_or_else(|| {
-            let what = "one-hot values of a categorical feature";
-            feature.error(schema::feature::INDEX, format!("{what} {index} that the model does not have"))
-        })?;
-        features.push_values(flat_index, name, hashes.into_iter());
+
+    /// Borders that are not evaluated.
+    fn unsupported(&mut self, kind: usize, borders: usize, what: &str) -> Result<(), ParseError> {
+        for feature in self.trees.tables(kind)?.iter() {
+            let feature = feature?;
+            let borders = feature.count(borders, 4)?;
+            self.count(feature, 4 + 4 * borders)?;
+            self.features.push_unsupported(what, borders);
+        }
+        Ok(())
     }
-    for feature in trees.tables(schema::trees::CTR_FEATURES)?.iter() {
-        let feature = feature?;
-        let borders = feature.count(schema::ctr_feature::BORDERS, 4)?;
-        count(feature, 4 + 4 * borders)?;
-        features.push_unsupported("catboost split on a categorical feature's statistic", borders);
-    }
-    Ok(features)
 }
 
 fn nan_treatment(feature: Table<'_>) -> Result<NanTreatment, ParseError> {

@@ -24,45 +24,51 @@ impl Parameters {
         let Some(Loss { r#type: name }) = self.loss_function else {
             return Ok(("none".to_owned(), Link::Identity));
         };
-        let link = match name.as_str() {
-            "Logloss" | "CrossEntropy" | "Focal" | "MultiClassOneVsAll" | "MultiLogloss"
-            | "MultiCrossEntropy" => Link::Logistic { slope: 1.0 },
-            "MultiClass" => Link::Softmax,
-            "Poisson" | "Tweedie" => Link::Exp,
-            // The raw value, which is what `predict` gives, too.
-            "RMSE"
-            | "MAE"
-            | "Quantile"
-            | "MultiQuantile"
-            | "GroupQuantile"
-            | "LogLinQuantile"
-            | "Expectile"
-            | "MAPE"
-            | "RMSPE"
-            | "Lq"
-            | "Huber"
-            | "LogCosh"
-            | "MultiRMSE"
-            | "MultiRMSEWithMissingValues"
-            | "SurvivalAft"
-            | "Cox"
-            | "PairLogit"
-            | "PairLogitPairwise"
-            | "YetiRank"
-            | "YetiRankPairwise"
-            | "QueryRMSE"
-            | "QuerySoftMax"
-            | "QueryCrossEntropy"
-            | "StochasticFilter"
-            | "StochasticRank"
-            | "LambdaMart"
-            | "PythonUserDefinedPerObject"
-            | "PythonUserDefinedMultiTarget" => Link::Identity,
-            _ => {
+        match link_of(&name) {
+            Some(link) => Ok((name, link)),
+            None => {
                 let name: String = name.chars().take(40).collect();
-                return Err(ParseError::Unsupported(format!("catboost loss {name}")));
+                Err(ParseError::Unsupported(format!("catboost loss {name}")))
             }
-        };
-        Ok((name, link))
+        }
     }
+}
+
+fn link_of(loss: &str) -> Option<Link> {
+    Some(match loss {
+        "Logloss" | "CrossEntropy" | "Focal" | "MultiClassOneVsAll" | "MultiLogloss"
+        | "MultiCrossEntropy" => Link::Logistic { slope: 1.0 },
+        "MultiClass" => Link::Softmax,
+        "Poisson" | "Tweedie" => Link::Exp,
+        // The raw value, which is what `predict` gives, too.
+        "RMSE"
+        | "MAE"
+        | "Quantile"
+        | "MultiQuantile"
+        | "GroupQuantile"
+        | "LogLinQuantile"
+        | "Expectile"
+        | "MAPE"
+        | "RMSPE"
+        | "Lq"
+        | "Huber"
+        | "LogCosh"
+        | "MultiRMSE"
+        | "MultiRMSEWithMissingValues"
+        | "SurvivalAft"
+        | "Cox"
+        | "PairLogit"
+        | "PairLogitPairwise"
+        | "YetiRank"
+        | "YetiRankPairwise"
+        | "QueryRMSE"
+        | "QuerySoftMax"
+        | "QueryCrossEntropy"
+        | "StochasticFilter"
+        | "StochasticRank"
+        | "LambdaMart"
+        | "PythonUserDefinedPerObject"
+        | "PythonUserDefinedMultiTarget" => Link::Identity,
+        _ => return None,
+    })
 }
