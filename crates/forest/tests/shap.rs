@@ -125,3 +125,33 @@ fn contributions_are_shapley_values() {
         }
     }
 }
+
+/// A chain of 512 splits on as many features: the longest path that is read, with the most points of quadrature and
+/// the deepest recursion.
+#[test]
+fn the_deepest_path_is_explained_on_a_thread_of_usual_size() {
+    const DEPTH: usize = 512;
+    let list = |f: &dyn Fn(usize) -> String| (0..=2 * DEPTH).map(f).collect::<Vec<_>>().join(",");
+    // Split i has number 2 i, its leaf 2 i + 1; the last leaf has number 2 DEPTH.
+    let file = format!(
+        r#"{{"format": "tribunal-forest", "version": 1, "aggregation": "mean", "n_features": {DEPTH}, "trees": [{{
+        "children_left": [{}], "children_right": [{}], "feature": [{}], "threshold": [{zero}],
+        "missing_go_to_left": [{zero}], "value": [{}], "cover": [{}]}}]}}"#,
+        list(&|i| if i % 2 == 0 && i < 2 * DEPTH { (i + 1).to_string() } else { "-1".to_owned() }),
+        list(&|i| if i % 2 == 0 && i < 2 * DEPTH { (i + 2).to_string() } else { "-1".to_owned() }),
+        list(&|i| if i % 2 == 0 && i < 2 * DEPTH { (i / 2).to_string() } else { "-1".to_owned() }),
+        list(&|i| (i as f64 / 2000.0).to_string()),
+        list(&|i| if i % 2 == 0 { (1000 - i / 2).to_string() } else { "1".to_owned() }),
+        zero = list(&|_| "0".to_owned()),
+    );
+    let forest = Forest::parse(file.as_bytes(), Format::TribunalForest).unwrap();
+    // To the end of the chain, to its middle, and out at its first split.
+    for out_at in [DEPTH, 200, 0] {
+        let row: Vec<f32> = (0..DEPTH).map(|i| if i == out_at { -1.0 } else { 1.0 }).collect();
+        let why = forest.contributions(&row).unwrap();
+        let mut margins = Vec::new();
+        forest.margins(&row, &mut margins).unwrap();
+        let sum = why.expected[0] + why.values.iter().sum::<f64>();
+        assert!((sum - margins[0]).abs() < 1e-9, "{sum} is {}", margins[0]);
+    }
+}
