@@ -50,7 +50,7 @@ pub(crate) enum Reals {
 /// `ModelProto`: its graph, and the version of ai.onnx.ml.
 pub(crate) fn read(bytes: &[u8]) -> Result<(Graph<'_>, i64), ParseError> {
     let model = Message { bytes, at: 0 };
-    let (mut graph, mut version) = (None, 1);
+    let (mut graph, mut version) = (None, None);
     for field in model.fields() {
         let field = field?;
         match field.number {
@@ -58,7 +58,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Graph<'_>, i64), ParseError> {
             8 => {
                 let (domain, number) = opset(field.message()?)?;
                 if domain == "ai.onnx.ml" {
-                    version = number;
+                    version = Some(number);
                 }
             }
             25 => return Err(ParseError::Unsupported("onnx model with functions of its own".to_owned())),
@@ -66,6 +66,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Graph<'_>, i64), ParseError> {
         }
     }
     let graph = graph.ok_or_else(|| model.error("the model has no graph"))?;
+    let version = version.ok_or_else(|| model.error("the model imports no operators of ai.onnx.ml"))?;
     Ok((read_graph(graph)?, version))
 }
 
