@@ -44,9 +44,20 @@ pub(super) fn lay_out(forest: &Forest) -> Option<(HeapMeta, Lines)> {
     let filling = meta.n_heaps() - order.len();
     arena.extend(&vec![NO_SPLIT; filling * meta.exits()]);
     arena.align(LINE);
-    exits.resize(meta.n_heaps() * meta.exits(), Line::zeroed());
+    exits.resize(meta.n_heaps() * meta.exits(), filling_line());
     arena.extend(&exits);
     Some((meta, arena.finish()))
+}
+
+/// An exit whose leaves change no sum.
+fn filling_line() -> Line {
+    let mut line = Line::zeroed();
+    line.0
+        .as_chunks_mut::<8>()
+        .0
+        .iter_mut()
+        .for_each(|leaf| leaf[..4].copy_from_slice(&(-0.0_f32).to_ne_bytes()));
+    line
 }
 
 /// Outputs and trees, by output.

@@ -1,7 +1,7 @@
 //! Walks in plain Rust.
 
 use super::GROUP;
-use super::rows::{Kernel, Leaves, Trees};
+use super::rows::{Kernel, Sink, Trees};
 use crate::engine::lines::{LINE, Line};
 use crate::engine::slots::{CodedSplit, Codes};
 
@@ -10,19 +10,16 @@ pub(super) struct Walk;
 
 impl Kernel for Walk {
     #[inline]
-    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, leaves: &mut Leaves) {
+    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink) {
         let (tops, exits) = (trees.tops.as_chunks::<EXITS>().0, trees.exits.as_chunks::<EXITS>().0);
-        let groups = tops.as_chunks::<GROUP>().0.iter().zip(exits.as_chunks::<GROUP>().0);
-        for ((tops, exits), leaves) in groups.zip(leaves.as_chunks_mut::<GROUP>().0) {
+        for (tops, exits) in tops.as_chunks::<GROUP>().0.iter().zip(exits.as_chunks::<GROUP>().0) {
             let at = exits_of(tops, codes);
-            for ((exits, at), leaf) in exits.iter().zip(at).zip(leaves) {
-                *leaf = leaf_of(&exits[at % EXITS], codes);
-            }
+            sink.take(&std::array::from_fn(|tree| leaf_of(&exits[tree][at[tree] % EXITS], codes)));
         }
     }
 }
 
-/// Takes a group of rows down to their exits' heap positions, `EXITS..2 EXITS`.
+/// Takes a row through a group's tops; the exits' heap positions, `EXITS..2 EXITS`.
 #[inline]
 fn exits_of<const EXITS: usize>(tops: &[[CodedSplit; EXITS]; GROUP], codes: &Codes) -> [usize; GROUP] {
     let mut at = [1; GROUP];

@@ -10,9 +10,6 @@ pub(super) const CHUNK: usize = 4 * GROUP;
 /// Rows that take a chunk one after the other, while it is near.
 const BLOCK: usize = 16;
 
-/// The leaves that a row reaches in a chunk's trees.
-pub(super) type Leaves = [f32; CHUNK];
-
 /// Trees of a chunk, of `EXITS` exits each.
 #[derive(Clone, Copy)]
 pub(super) struct Trees<'a, const EXITS: usize> {
@@ -22,11 +19,15 @@ pub(super) struct Trees<'a, const EXITS: usize> {
     pub(super) exits: &'a [Line],
 }
 
+/// Takes the leaves that a row reaches, in the order of the trees.
+pub(super) trait Sink {
+    fn take(&mut self, leaves: &[f32; GROUP]);
+}
+
 /// A kernel: walks one row through a chunk.
 pub(super) trait Kernel {
-    /// Replaces the first of the leaves, one per tree. The number of trees is a multiple of [`GROUP`], at most
-    /// [`CHUNK`].
-    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, leaves: &mut Leaves);
+    /// The number of trees is a multiple of [`GROUP`], at most [`CHUNK`].
+    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink);
 }
 
 impl Heap {
@@ -52,23 +53,61 @@ impl Heap {
         for (row, codes) in rows.chunks_exact(self.slots.n_features()).zip(&mut codes) {
             self.slots.codes(isa, row, codes);
         }
-        let mut leaves = [0.0; CHUNK];
-        let mut cursor = Cursor::new(&self.meta.trees);
         let chunks = self.tops().chunks(CHUNK * EXITS).zip(self.exits().chunks(CHUNK * EXITS));
-        for (tops, exits) in chunks {
-            let mut after = cursor;
-            for (codes, sums) in codes.iter().zip(sums.chunks_exact_mut(self.meta.trees.len())) {
-                K::walk::<EXITS>(Trees { tops, exits }, codes, &mut leaves);
-                after = cursor.add(&leaves, sums);
+        let chunks = chunks.map(|(tops, exits)| Trees { tops, exits });
+        if let [_] = *self.meta.trees {
+            for trees in chunks {
+                codes.iter().zip(&mut *sums).for_each(|(codes, sum)| add_one::<K, EXITS>(trees, codes, sum));
             }
-            cursor = after;
+            return;
         }
+        let mut cursor = Cursor { trees: &self.meta.trees, output: 0, done: 0 };
+        for trees in chunks {
+            let start = cursor;
+            for (codes, sums) in codes.iter().zip(sums.chunks_exact_mut(self.meta.trees.len())) {
+                let mut leaves = Leaves { all: [0.0; CHUNK], n: 0 };
+                K::walk(trees, codes, &mut leaves);
+                cursor = start.add(&leaves.all[..leaves.n], sums);
+            }
+        }
+    }
+}
+
+/// Adds a chunk's leaves to the sum of the only output.
+fn add_one<K: Kernel, const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sum: &mut f64) {
+    // Exact both ways: the sum is an `f32`.
+    let mut total = Total(*sum as f32);
+    K::walk(trees, codes, &mut total);
+    *sum = f64::from(total.0);
+}
+
+/// The sum of one output. Filling is added, too: -0, which changes nothing.
+struct Total(f32);
+
+impl Sink for Total {
+    #[inline(always)]
+    fn take(&mut self, leaves: &[f32; GROUP]) {
+        self.0 = leaves.iter().fold(self.0, |total, leaf| total + leaf);
+    }
+}
+
+/// The leaves of a chunk.
+struct Leaves {
+    all: [f32; CHUNK],
+    n: usize,
+}
+
+impl Sink for Leaves {
+    #[inline(always)]
+    fn take(&mut self, leaves: &[f32; GROUP]) {
+        self.all[self.n..][..GROUP].copy_from_slice(leaves);
+        self.n += GROUP;
     }
 }
 
 /// Where in the order of the trees a chunk begins.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor<'a> {
+struct Cursor<'a> {
     /// Trees of each output.
     trees: &'a [usize],
     /// The next tree's output.
@@ -77,16 +116,10 @@ pub(super) struct Cursor<'a> {
     done: usize,
 }
 
-impl<'a> Cursor<'a> {
-    /// Before the first of so many trees of each output.
-    pub(super) const fn new(trees: &'a [usize]) -> Self {
-        Self { trees, output: 0, done: 0 }
-    }
-
+impl Cursor<'_> {
     /// Adds a chunk's leaves to a row's sums, which are `f32` values, in `f32`; gives the position behind. Filling
     /// comes after the last output, and is not added.
-    #[inline(always)]
-    pub(super) fn add(mut self, mut leaves: &[f32], sums: &mut [f64]) -> Self {
+    fn add(mut self, mut leaves: &[f32], sums: &mut [f64]) -> Self {
         while let (Some(&n), Some(sum)) = (self.trees.get(self.output), sums.get_mut(self.output)) {
             let own = (n - self.done).min(leaves.len());
             let total = leaves[..own].iter().fold(*sum as f32, |total, leaf| total + leaf);

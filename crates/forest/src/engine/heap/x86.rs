@@ -7,7 +7,7 @@ use std::arch::asm;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::GROUP;
-use super::rows::{CHUNK, Kernel, Leaves, Trees};
+use super::rows::{CHUNK, Kernel, Sink, Trees};
 use crate::engine::lines::LINE;
 use crate::engine::slots::Codes;
 
@@ -26,27 +26,27 @@ macro_rules! for_group {
 
 impl Kernel for Walk {
     #[inline]
-    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, leaves: &mut Leaves) {
+    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink) {
         let n_groups = trees.tops.len() / (GROUP * EXITS);
         assert!(n_groups <= CHUNK / GROUP && trees.exits.len() == trees.tops.len());
         let (tops, codes) = (trees.tops.as_ptr().cast::<u8>(), codes.0.as_ptr());
         // Positions count from 1, `EXITS` lines before the first.
         let exits = trees.exits.as_ptr().cast::<u8>().wrapping_sub(EXITS * LINE);
-        let mut at = [[0_u32; GROUP]; CHUNK / GROUP];
-        for (group, at) in at.iter_mut().take(n_groups).enumerate() {
+        let of_group = |group: usize| exits.wrapping_add(group * GROUP * EXITS * LINE);
+        let mut at = [[0; GROUP]; CHUNK / GROUP];
+        for group in 0..n_groups {
             // SAFETY: `GROUP * EXITS` nodes for each of `n_groups` groups lie behind `tops`.
-            *at = unsafe { exits_of::<EXITS>(tops.add(2 * group * GROUP * EXITS), codes) };
-            for (k, &at) in at.iter().enumerate() {
-                let line = at as usize + (group * GROUP + k) * EXITS;
+            at[group] = unsafe { exits_of::<EXITS>(tops.add(2 * group * GROUP * EXITS), codes) };
+            for (k, &at) in at[group].iter().enumerate() {
+                let line = of_group(group).wrapping_add(k * EXITS * LINE + LINE * at as usize);
                 // SAFETY: x86-64 has SSE; a prefetch reads nothing.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(exits.wrapping_add(LINE * line).cast()) };
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
             }
         }
-        for (group, (at, leaves)) in at.iter().zip(leaves.as_chunks_mut().0).take(n_groups).enumerate() {
+        for group in 0..n_groups {
             // SAFETY: `GROUP * EXITS` lines for each of `n_groups` groups lie `EXITS` lines behind `exits`, and `at`
             // came from `exits_of`.
-            *leaves =
-                unsafe { leaves_of::<EXITS>(exits.wrapping_add(LINE * group * GROUP * EXITS), at, codes) };
+            sink.take(&unsafe { leaves_of::<EXITS>(of_group(group), &at[group], codes) });
         }
     }
 }
@@ -56,8 +56,8 @@ impl Kernel for Walk {
 /// # Safety
 /// `GROUP * EXITS` nodes behind `tops`, 256 codes behind `codes`.
 #[inline(always)]
-unsafe fn exits_of<const EXITS: usize>(tops: *const u8, codes: *const u8) -> [u32; GROUP] {
-    let mut at = [1_u64; GROUP];
+unsafe fn exits_of<const EXITS: usize>(tops: *const u8, codes: *const u8) -> [u64; GROUP] {
+    let mut at = [1; GROUP];
     for _ in 0..EXITS.trailing_zeros() {
         for_group!(K, {
             // SAFETY: positions are 1 at first, and double with each step, plus one at most: below `EXITS` at the
@@ -65,7 +65,7 @@ unsafe fn exits_of<const EXITS: usize>(tops: *const u8, codes: *const u8) -> [u3
             at[K] = unsafe { top_step::<EXITS, K>(tops, at[K], codes) };
         });
     }
-    at.map(|at| at as u32)
+    at
 }
 
 /// Takes a row from its exits to a group's leaves.
@@ -75,10 +75,10 @@ unsafe fn exits_of<const EXITS: usize>(tops: *const u8, codes: *const u8) -> [u3
 #[inline(always)]
 unsafe fn leaves_of<const EXITS: usize>(
     exits: *const u8,
-    at: &[u32; GROUP],
+    at: &[u64; GROUP],
     codes: *const u8,
 ) -> [f32; GROUP] {
-    let mut at = at.map(u64::from);
+    let mut at = *at;
     // SAFETY: a position `i` of the first level is an exit's; 64 i + 12, as are 32 i + 6 and 16 i + 4 of the positions
     // after one and two steps, is within the exit's line, which is the tree's `i`th counted from `EXITS`.
     unsafe {
