@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tribunal_forest::{Forest, Format, PredictError};
 
 /// Small models, one of each kind of file and split.
-const MODELS: [(&str, Format); 19] = [
+const MODELS: [(&str, Format); 26] = [
     ("xgboost-pruned/model.ubj", Format::XgboostUbj),
     ("xgboost-dart/model.ubj", Format::XgboostUbj),
     ("xgboost-categorical/model.json", Format::XgboostJson),
@@ -29,7 +29,14 @@ const MODELS: [(&str, Format); 19] = [
     ("catboost-nan-as-is/model.cbm", Format::CatboostCbm),
     ("catboost-lossguide-multiclass-json/model.json", Format::CatboostJson),
     ("catboost-lossguide-multiclass/model.cbm", Format::CatboostCbm),
+    ("onnx-modes/model.onnx", Format::Onnx),
+    ("onnx-scaler/model.onnx", Format::Onnx),
+    ("onnx-two-classes-softmax/model.onnx", Format::Onnx),
+    ("onnx-5-targets/model.onnx", Format::Onnx),
     ("extra-trees/model.json", Format::TribunalForest),
+    ("extra-trees-targets/model.json", Format::TribunalForest),
+    ("hist-boosting-classes/model.json", Format::TribunalForest),
+    ("logistic-regression-classes/model.json", Format::TribunalForest),
 ];
 /// Bits flipped per model.
 const FLIPS: u64 = 3_000;
@@ -62,6 +69,8 @@ fn a_cut_file_is_an_error() {
         let (end, last) = match format {
             Format::LightgbmText => (find(after).unwrap(), after.len()),
             Format::CatboostCbm => (bytes.len(), 0),
+            // Versions of other operators may follow.
+            Format::Onnx => (find(b"ai.onnx.ml\x10").unwrap(), 12),
             _ => (bytes.trim_ascii_end().len(), 0),
         };
         for cut in (0..200).map(|i| end * i / 200) {
