@@ -160,9 +160,9 @@ fn select(lowest: &[Lowest], selects: &[Select], codes: &SlotCodes, operands: &m
             let [first, second] = load(codes.byte_add(usize::from(split.codes)));
             let right = load(buffer.byte_add(usize::from(split.right)));
             let left = load(buffer.byte_add(usize::from(split.left)));
-            let first = _mm256_blendv_epi8(right[0], left[0], _mm256_cmpgt_epi8(rank, first));
-            let second = _mm256_blendv_epi8(right[1], left[1], _mm256_cmpgt_epi8(rank, second));
-            store(result, [first, second]);
+            let first = _mm256_and_si256(left[0], _mm256_cmpgt_epi8(rank, first));
+            let second = _mm256_and_si256(left[1], _mm256_cmpgt_epi8(rank, second));
+            store(result, [_mm256_max_epu8(right[0], first), _mm256_max_epu8(right[1], second)]);
             result = result.add(1);
         }
     }
@@ -194,9 +194,8 @@ unsafe fn store(bytes: *mut Bytes<u8>, [first, second]: [__m256i; 2]) {
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
 fn add_leaves<T: Real>(plan: &Plan, group: &Group, operands: &Operands, totals: &mut [T; BLOCK_ROWS]) {
-    let trees: [_; TREES] = std::array::from_fn(|tree| {
-        (&operands[usize::from(group.roots[tree])].0, &plan.leaves[group.leaves[tree]..])
-    });
+    let trees: [_; TREES] =
+        std::array::from_fn(|tree| (&operands[group.roots[tree]].0, &plan.leaves[group.leaves[tree]..]));
     for first in (0..BLOCK_ROWS).step_by(EIGHT) {
         let mut sums: [T; EIGHT] = std::array::from_fn(|row| totals[first + row]);
         for (numbers, leaves) in trees {

@@ -1,8 +1,10 @@
 //! What the kernel for many rows runs on, made from the tops and blocks when it is first needed.
 //!
 //! Every split of a tree becomes a selection between two bytes, for all rows of a block at once: the byte of a leaf
-//! is its number in the tree, the byte of a split that of the child a row goes to. Splits stand by height, lowest
-//! first, those of [`TREES`] trees side by side, so that neighbours do not wait for each other.
+//! is its number in the tree, the byte of a split that of the child a row goes to. Leaves are numbered from right to
+//! left, so that of two children the left one's byte is always greater, and a selection is `max(right, left & mask)`.
+//! Splits stand by height, lowest first, those of [`TREES`] trees side by side, so that neighbours do not wait for
+//! each other.
 
 use super::row::Place;
 use super::{BLOCK_SPLITS, LEVELS, Leafwise, UNIT};
@@ -52,7 +54,7 @@ pub(super) struct Group {
     pub(super) n_lowest: usize,
     pub(super) n_selects: usize,
     /// Position of each tree's root among the operands.
-    pub(super) roots: [u16; TREES],
+    pub(super) roots: [usize; TREES],
     /// Position of each tree's leaves.
     pub(super) leaves: [usize; TREES],
     pub(super) output: usize,
@@ -73,7 +75,8 @@ pub(super) struct Plan {
 /// Child of a split, or the root.
 #[derive(Debug, Clone, Copy)]
 enum Child {
-    Leaf(f64),
+    /// Its number.
+    Leaf(usize),
     /// Position among the tree's splits.
     Split(usize),
 }
@@ -87,12 +90,20 @@ struct Split {
     height: usize,
 }
 
-/// A tree, read from its top and blocks.
+/// A tree as it was read.
+struct Tree {
+    splits: Vec<Split>,
+    leaves: Vec<f64>,
+    root: Child,
+}
+
+/// Reads a tree from its top and blocks.
 struct Reader<'a> {
     layout: &'a Leafwise,
     place: &'a Place,
     splits: Vec<Split>,
-    n_leaves: usize,
+    /// By number.
+    leaves: Vec<f64>,
     n_blocks: usize,
 }
 
@@ -130,10 +141,9 @@ impl Reader<'_> {
             if i >= 1 << piece.levels() {
                 let unit = usize::from(u16::from_le_bytes([low, high]));
                 if unit < self.place.first_block {
-                    self.n_leaves += 1;
-                    let at = (self.place.store + UNIT * unit) / size_of::<f64>();
                     let values: &[f64] = self.layout.arena.cast();
-                    return (self.n_leaves <= MAX_SPLITS).then(|| Child::Leaf(values[at]));
+                    self.leaves.push(values[(self.place.store + UNIT * unit) / size_of::<f64>()]);
+                    return (self.leaves.len() <= MAX_SPLITS).then(|| Child::Leaf(self.leaves.len() - 1));
                 }
                 self.n_blocks += 1;
                 if self.n_blocks > MAX_BLOCKS {
@@ -170,12 +180,14 @@ impl Plan {
             for trees in trees.chunks(TREES) {
                 let mut group = Vec::with_capacity(TREES);
                 for tree in trees {
-                    let mut reader = Reader { layout, place, splits: Vec::new(), n_leaves: 0, n_blocks: 0 };
+                    let mut reader =
+                        Reader { layout, place, splits: Vec::new(), leaves: Vec::new(), n_blocks: 0 };
                     let root = reader.read(Piece::Top(place.top + tree * LINE), 1)?;
-                    group.push((reader.splits, root));
+                    group.push(Tree { splits: reader.splits, leaves: reader.leaves, root });
                 }
                 // Adds nothing.
-                group.resize_with(TREES, || (Vec::new(), Child::Leaf(-0.0)));
+                let nothing = || Tree { splits: Vec::new(), leaves: vec![-0.0], root: Child::Leaf(0) };
+                group.resize_with(TREES, nothing);
                 plan.push(&group, place.output);
             }
         }
@@ -183,12 +195,37 @@ impl Plan {
         Some(plan)
     }
 
-    fn push(&mut self, trees: &[(Vec<Split>, Child)], output: usize) {
+    fn push(&mut self, trees: &[Tree], output: usize) {
         let mut order: Vec<(usize, usize)> = (0..trees.len())
-            .flat_map(|tree| (0..trees[tree].0.len()).map(move |split| (tree, split)))
+            .flat_map(|tree| (0..trees[tree].splits.len()).map(move |split| (tree, split)))
             .collect();
-        order.sort_by_key(|&(tree, split)| trees[tree].0[split].height);
-        let n_lowest = order.iter().filter(|&&(tree, split)| trees[tree].0[split].height == 1).count();
+        let split_at = |&(tree, split): &(usize, usize)| trees[tree].splits[split];
+        order.sort_by_key(|at| split_at(at).height);
+        let n_lowest = order.iter().filter(|at| split_at(at).height == 1).count();
+        // Where the result of each split is.
+        let mut results: Vec<Vec<usize>> = trees.iter().map(|tree| vec![0; tree.splits.len()]).collect();
+        for (i, &(tree, split)) in order.iter().enumerate() {
+            results[tree][split] = MAX_SPLITS + i;
+        }
+        let operand = |tree: usize, child: Child| match child {
+            Child::Split(at) => results[tree][at],
+            Child::Leaf(number) => number,
+        };
+        for (i, at) in order.iter().enumerate() {
+            let Split { slot, rank, right, left, .. } = split_at(at);
+            let (rank, codes) = (i32::from_ne_bytes([rank ^ SIGN; 4]), usize::from(slot) * BLOCK_ROWS);
+            let (right, left) = (operand(at.0, right), operand(at.0, left));
+            if i < n_lowest {
+                // A number below MAX_SPLITS.
+                let right = i32::from_ne_bytes([right as u8; 4]);
+                self.lowest.push(Lowest { rank, right, codes: codes as u32 });
+            } else {
+                // At most 64 x 384: they fit.
+                let [codes, right, left] =
+                    [codes, right * BLOCK_ROWS, left * BLOCK_ROWS].map(|byte| byte as u16);
+                self.selects.push(Select { rank, codes, right, left });
+            }
+        }
         let mut group = Group {
             n_lowest,
             n_selects: order.len() - n_lowest,
@@ -196,39 +233,9 @@ impl Plan {
             leaves: [0; TREES],
             output,
         };
-        let n_lowest_before = self.lowest.len();
-        // Where the result of each split is.
-        let mut results: Vec<Vec<u16>> = trees.iter().map(|(splits, _)| vec![0; splits.len()]).collect();
-        for (i, &(tree, split)) in order.iter().enumerate() {
-            results[tree][split] = (MAX_SPLITS + i) as u16;
-        }
-        let mut leaves: [Vec<f64>; TREES] = Default::default();
-        let mut operand = |tree: usize, child: Child| match child {
-            Child::Split(at) => results[tree][at],
-            Child::Leaf(value) => {
-                leaves[tree].push(value);
-                (leaves[tree].len() - 1) as u16
-            }
-        };
-        for &(tree, split) in &order {
-            let Split { slot, rank, right, left, .. } = trees[tree].0[split];
-            // The two leaves of a lowest split are neighbours.
-            let (right, left) = (operand(tree, right), operand(tree, left));
-            let (rank, codes) = (i32::from_ne_bytes([rank ^ SIGN; 4]), u16::from(slot) * BLOCK_ROWS as u16);
-            if self.lowest.len() < n_lowest_before + n_lowest {
-                let right = i32::from_ne_bytes([right as u8; 4]);
-                self.lowest.push(Lowest { rank, right, codes: codes.into() });
-            } else {
-                let [right, left] = [right, left].map(|operand| operand * BLOCK_ROWS as u16);
-                self.selects.push(Select { rank, codes, right, left });
-            }
-        }
-        for (tree, (_, root)) in trees.iter().enumerate() {
-            group.roots[tree] = operand(tree, *root);
-        }
-        for (tree, leaves) in leaves.iter().enumerate() {
-            group.leaves[tree] = self.leaves.len();
-            self.leaves.extend(leaves);
+        for (i, tree) in trees.iter().enumerate() {
+            (group.roots[i], group.leaves[i]) = (operand(i, tree.root), self.leaves.len());
+            self.leaves.extend(&tree.leaves);
         }
         self.groups.push(group);
     }
