@@ -18,14 +18,14 @@
 mod answers;
 mod mutate;
 mod seeds;
+mod system;
 mod targets;
 mod written;
 
 use std::sync::OnceLock;
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
-use rustix::time::{ClockId, clock_gettime};
-
+use system::{survive_stack_overflow, thread_seconds};
 use targets::{TARGETS, Target};
 
 /// Most processor time of one input. A build for fuzzing is several times slower than a release build, and inputs
@@ -55,18 +55,14 @@ fn begin() {
     let target = TARGETS.iter().find(|target| target.name == name);
     let target = target.unwrap_or_else(|| stop(&format!("TRIBUNAL_FUZZ_TARGET is not one of {names:?}")));
     TARGET.get_or_init(|| target);
-}
-
-fn seconds() -> f64 {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+    survive_stack_overflow();
 }
 
 fuzz_target!(init: begin(), |input: &[u8]| {
     if let Some(target) = TARGET.get() {
-        let start = seconds();
+        let start = thread_seconds();
         (target.run)(input);
-        let taken = seconds() - start;
+        let taken = thread_seconds() - start;
         assert!(taken < MAX_SECONDS, "{} bytes took {taken} s", input.len());
     }
 });

@@ -1,5 +1,5 @@
-//! First inputs from `tests/golden`: the models that are small enough, by format, and their compiled forms, which
-//! change with the compiled format and are not kept.
+//! First inputs: the models of `tests/golden` that are small enough, by format; their compiled forms, which change with
+//! the compiled format and are not kept; and models written from numbers.
 
 use std::io::{Error, Result};
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::path::Path;
 use tribunal_forest::{Forest, Format, Source};
 
 use crate::answers::hash;
+use crate::written;
 
 /// Largest seed: libFuzzer takes longer to change something in a large one.
 const MAX_BYTES: usize = 20_000;
@@ -47,6 +48,10 @@ pub(crate) fn write(folder: &Path) -> Result<usize> {
     for i in 0..ENGINES {
         let bytes: Vec<u8> = (0..hash(i) % 40).map(|j| hash(i << 8 | j) as u8).collect();
         put("engines", &i.to_string(), &bytes)?;
+        let (format, model) = written::model(&bytes);
+        if model.len() <= MAX_BYTES {
+            put(format.as_str(), &format!("written-{i}"), &model)?;
+        }
     }
     Ok(count)
 }
