@@ -139,35 +139,33 @@ def main() -> None:
     case("decision-tree", 64, DecisionTreeClassifier(max_depth=7, random_state=7).fit(*binary), forest)
 
     boost = {"n_estimators": 30, **BOOSTING}
-    case("gradient-boosting", 65, GradientBoostingClassifier(**boost).fit(*filled[id(binary)]), present,
-         response_ulps=2)
+    case("gradient-boosting", 65, GradientBoostingClassifier(**boost).fit(*filled[id(binary)]), present)
     boost["n_estimators"] = 10
     case("gradient-boosting-classes", 66, GradientBoostingClassifier(**boost).fit(*filled[id(classes)]),
-         present, response_ulps=4)
+         present, response_ulps=2)
     case("gradient-boosting-exponential", 67, GradientBoostingClassifier(loss="exponential", init="zero",
          **boost).fit(
-         *filled[id(binary)]), present, response_ulps=2)
+         *filled[id(binary)]), present)
     case("gradient-boosting-huber", 68, GradientBoostingRegressor(loss="huber",
          **boost).fit(*filled[id(target)]), present)
 
     hist = {"max_iter": 30, "early_stopping": False, **BOOSTING}
-    case("hist-boosting", 69, HistGradientBoostingClassifier(**hist).fit(*binary), boosting, infinities=True,
-         response_ulps=2)
+    case("hist-boosting", 69, HistGradientBoostingClassifier(**hist).fit(*binary), boosting, infinities=True)
     hist["max_iter"] = 10
     categorical = hist | {"categorical_features": CATEGORICAL, "min_samples_leaf": 5}
     case("hist-boosting-categorical", 70,
-         HistGradientBoostingClassifier(**categorical | {"max_iter": 30}).fit(*binary), boosting, response_ulps=2)
+         HistGradientBoostingClassifier(**categorical | {"max_iter": 30}).fit(*binary), boosting)
     case("hist-boosting-classes", 71, HistGradientBoostingClassifier(**categorical).fit(*classes), boosting,
-         response_ulps=4)
+         response_ulps=2)
     case("hist-boosting-poisson", 72, HistGradientBoostingRegressor(loss="poisson", **hist).fit(*target),
          boosting, infinities=True)
     case("hist-boosting-quantile", 73, HistGradientBoostingRegressor(loss="quantile", quantile=0.9,
          **hist).fit(*target), boosting, infinities=True)
 
     case("isolation-forest", 74, IsolationForest(n_estimators=20, max_samples=64,
-         random_state=7).fit(binary[0]), isolation, response_ulps=4)
+         random_state=7).fit(binary[0]), isolation, response_ulps=2)
     case("isolation-forest-columns", 75, IsolationForest(n_estimators=10, max_samples=100, max_features=0.4,
-         bootstrap=True, random_state=7).fit(binary[0]), isolation, response_ulps=4)
+         bootstrap=True, random_state=7).fit(binary[0]), isolation, response_ulps=2)
 
     steps = {"C": 0.5, "max_iter": 2000}
     wide = {name: (data[0].astype(np.float64), data[1]) for name, data in filled.items()}
