@@ -126,31 +126,22 @@ impl Ensemble {
         }
         let trees = std::mem::take(&mut self.trees);
         let mut builder = Builder { nodes: std::mem::take(&mut self.nodes), equal: HashMap::new() };
-        let mut raw = Vec::new();
-        let mut weights = self.weights.as_slice();
+        let (mut raw, mut first) = (Vec::new(), 0);
+        let vectors = outputs.is_none();
         for (tree, range) in trees.into_iter().enumerate() {
             raw.clear();
             let mut merged = 0;
             for position in range.clone() {
-                let at = |fault| ParseError::Tree { tree, node: position - range.start, fault };
-                let count = weights.iter().take_while(|w| w.part == position).count();
-                let (of_leaf, rest) = weights.split_at(count);
-                weights = rest;
-                raw.push(match self.parts[position] {
-                    Part::Merged => {
-                        merged += 1;
-                        RawNode::Leaf { value: 0.0, id: 0 }
-                    }
-                    Part::Split(split) => builder.split(&split).map_err(at)?,
-                    Part::Leaf { id } if outputs.is_some() => {
-                        RawNode::Leaf { value: of_leaf.first().map_or(0.0, |w| w.value), id }
-                    }
-                    Part::Leaf { id } => {
-                        let mut vector = vec![0.0; self.n_outputs];
-                        of_leaf.iter().for_each(|w| vector[w.output] = w.value);
-                        RawNode::Vector { at: builder.nodes.push_vector(&vector).map_err(at)?, id }
-                    }
-                });
+                let after = self.weights[first..].iter().take_while(|w| w.part == position).count();
+                let weights = &self.weights[first..first + after];
+                first += after;
+                merged += usize::from(matches!(self.parts[position], Part::Merged));
+                let node = builder.node(&self.parts[position], weights, vectors.then_some(self.n_outputs));
+                raw.push(node.map_err(|fault| ParseError::Tree {
+                    tree,
+                    node: position - range.start,
+                    fault,
+                })?);
             }
             builder.nodes.push_tree(&raw, &[], forest.n_features, merged)?;
         }
@@ -224,6 +215,22 @@ struct Builder {
 }
 
 impl Builder {
+    /// A node with a leaf's weights; `vector` is the length of leaves that are vectors.
+    fn node(&mut self, part: &Part, weights: &[Weight], vector: Option<usize>) -> Result<RawNode, TreeFault> {
+        match (*part, vector) {
+            (Part::Split(split), _) => self.split(&split),
+            (Part::Merged, _) => Ok(RawNode::Leaf { value: 0.0, id: 0 }),
+            (Part::Leaf { id }, None) => {
+                Ok(RawNode::Leaf { value: weights.first().map_or(0.0, |w| w.value), id })
+            }
+            (Part::Leaf { id }, Some(n_outputs)) => {
+                let mut values = vec![0.0; n_outputs];
+                weights.iter().for_each(|w| values[w.output] = w.value);
+                Ok(RawNode::Vector { at: self.nodes.push_vector(&values)?, id })
+            }
+        }
+    }
+
     fn split(&mut self, split: &Split) -> Result<RawNode, TreeFault> {
         let Split { feature, value, missing_is_true, yes, no, .. } = *split;
         let numeric = |threshold, left, right| {

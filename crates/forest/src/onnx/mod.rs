@@ -7,6 +7,7 @@
 //! What is followed is onnxruntime where the specification leaves room: the score of two classes with one weight a leaf,
 //! and base values of classifiers. Where it does otherwise than the specification says, the model is refused by name;
 //! but for sets of categories with members above 30, with which onnxruntime compares a value's whole part, here the value.
+//! Of models of doubles the link functions are computed in `f64`, where onnxruntime rounds to `f32` first.
 //! Refused are all other operators, `PROBIT`, `MIN` and `MAX`, and equality with what is not a whole number.
 //!
 //! Source: `onnx.proto` and the operators of ai.onnx.ml 1 to 5; onnxruntime `core/providers/cpu/ml`.
@@ -105,6 +106,9 @@ impl<'a> Chain<'a> {
             _ => return Err(unsupported(format!("onnx operator {name} beside the chain"))),
         };
         match (constant, node.inputs.len()) {
+            (Some(_), _) if !["Mul", "Add", "Sub"].contains(&name.as_str()) => {
+                return Err(unsupported(format!("onnx operator {name}")));
+            }
             (Some((of, message)), _) => self.arithmetic(&name, &graph::constant(of, *message)?)?,
             (None, 1) if self.model.is_some() => self.behind(node, &name)?,
             (None, 1) => return self.before(node, &name),
@@ -115,7 +119,7 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// Rows and a constant; scores are multiplied with 1 only (LightGBM's converter).
+    /// `Mul`, `Add` or `Sub` of rows and a constant; scores are multiplied with 1 only (LightGBM's converter).
     fn arithmetic(&mut self, name: &str, constant: &Reals) -> Result<(), ParseError> {
         if self.model.is_some() {
             return match name == "Mul" && constant.iter().all(|value| value == 1.0) {
@@ -130,8 +134,7 @@ impl<'a> Chain<'a> {
         let (offset, scale) = match name {
             "Mul" => (vec![0.0], values.clone()),
             "Add" => (values.iter().map(|value| -value).collect(), vec![1.0]),
-            "Sub" => (values.clone(), vec![1.0]),
-            _ => return Err(unsupported(format!("onnx operator {name}"))),
+            _ => (values.clone(), vec![1.0]),
         };
         self.steps.push(InputStep::Scale { offset, scale });
         Ok(())
