@@ -20,6 +20,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod batch;
 mod build;
 mod portable;
@@ -106,6 +108,9 @@ pub(crate) struct Heap {
     exits: Lines,
     /// For many rows; derived when they first come.
     tables: OnceLock<Tables>,
+    /// For AVX-512; derived when it is first used.
+    #[cfg(target_arch = "x86_64")]
+    planes: OnceLock<avx512::Planes>,
 }
 
 impl Heap {
@@ -142,7 +147,16 @@ impl Heap {
         let slots = Slots::from_parts(meta.slots.clone(), part(0, meta.slots_lines)?, n_features)?;
         let tops = part(meta.slots_lines, top_lines)?;
         let exits = part(meta.slots_lines + top_lines, exit_lines)?;
-        Ok(Self { meta, slots, tops, exits, arena, tables: OnceLock::new() })
+        Ok(Self {
+            meta,
+            slots,
+            tops,
+            exits,
+            arena,
+            tables: OnceLock::new(),
+            #[cfg(target_arch = "x86_64")]
+            planes: OnceLock::new(),
+        })
     }
 
     /// See `Layout::sums`.
@@ -178,6 +192,8 @@ impl Heap {
     /// Adds the leaves of all trees of `EXITS` exits.
     fn add<const EXITS: usize>(&self, isa: Isa, rows: &[f32], sums: &mut [f64]) {
         match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if Self::has_avx512(EXITS) => self.add_avx512::<EXITS>(rows, sums),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx512 => self.add_rows::<x86::Walk, EXITS>(isa, rows, sums),
             _ => self.add_rows::<portable::Walk, EXITS>(isa, rows, sums),

@@ -61,7 +61,7 @@ impl Heap {
             }
             return;
         }
-        let mut cursor = Cursor { trees: &self.meta.trees, output: 0, done: 0 };
+        let mut cursor = Cursor::new(&self.meta.trees);
         for trees in chunks {
             let start = cursor;
             for (codes, sums) in codes.iter().zip(sums.chunks_exact_mut(self.meta.trees.len())) {
@@ -107,7 +107,7 @@ impl Sink for Leaves {
 
 /// Where in the order of the trees a chunk begins.
 #[derive(Clone, Copy)]
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     /// Trees of each output.
     trees: &'a [usize],
     /// The next tree's output.
@@ -116,10 +116,15 @@ struct Cursor<'a> {
     done: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
+    /// Before the first of so many trees of each output.
+    pub(super) const fn new(trees: &'a [usize]) -> Self {
+        Self { trees, output: 0, done: 0 }
+    }
+
     /// Adds a chunk's leaves to a row's sums, which are `f32` values, in `f32`; gives the position behind. Filling
     /// comes after the last output, and is not added.
-    fn add(mut self, mut leaves: &[f32], sums: &mut [f64]) -> Self {
+    pub(super) fn add(mut self, mut leaves: &[f32], sums: &mut [f64]) -> Self {
         while let (Some(&n), Some(sum)) = (self.trees.get(self.output), sums.get_mut(self.output)) {
             let own = (n - self.done).min(leaves.len());
             let total = leaves[..own].iter().fold(*sum as f32, |total, leaf| total + leaf);
