@@ -1,12 +1,12 @@
 //! The kernel for many rows: all splits of a tree for 64 rows at once, a comparison and a selection of bytes each.
 //!
-//! AVX2.
+//! AVX2; with AVX-512 see [`avx512`].
 #![expect(unsafe_code, reason = "AVX2, and operands of a plan that this crate made itself")]
 
 use std::arch::x86_64::*;
 
-use super::Leafwise;
 use super::plan::{BLOCK_ROWS, Group, Lowest, MAX_SPLITS, Plan, SIGN, Select, TREES};
+use super::{Leafwise, avx512};
 use crate::engine::isa::Isa;
 use crate::engine::real::Real;
 use crate::engine::slots::{Codes, MAX_SLOTS};
@@ -23,12 +23,12 @@ const TILE_GROUPS: usize = 32;
 /// One byte for each row of a block.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Bytes<T>([T; BLOCK_ROWS]);
+pub(super) struct Bytes<T>([T; BLOCK_ROWS]);
 
 /// Codes of a block by slot, as signed bytes.
-type SlotCodes = [Bytes<i8>; MAX_SLOTS];
+pub(super) type SlotCodes = [Bytes<i8>; MAX_SLOTS];
 /// Numbers of leaves, then results.
-type Operands = [Bytes<u8>; MAX_SPLITS * (1 + TREES)];
+pub(super) type Operands = [Bytes<u8>; MAX_SPLITS * (1 + TREES)];
 
 impl Leafwise {
     /// As `Leafwise::sums`, in blocks of rows. `isa` has AVX2.
@@ -49,8 +49,13 @@ impl Leafwise {
                 totals.iter_mut().zip(starts).for_each(|(totals, &start)| *totals = [start; BLOCK_ROWS]);
             }
             let (codes, totals) = (&codes[..n_blocks], &mut totals[..n_blocks * n_outputs]);
-            // SAFETY: `isa` has AVX2, and the caller found it on this processor.
-            unsafe { add_tile(plan, codes, &mut operands, totals) };
+            // SAFETY: `isa` has AVX2, or AVX-512, and the caller found it on this processor.
+            unsafe {
+                match isa {
+                    Isa::Avx512 => avx512::add_tile(plan, codes, &mut operands, totals),
+                    _ => add_tile(plan, codes, &mut operands, totals),
+                }
+            }
             for (i, sums) in sums.chunks_exact_mut(n_outputs).enumerate() {
                 let (block, row) = (i / BLOCK_ROWS, i % BLOCK_ROWS);
                 let totals = totals[block * n_outputs..].iter().map(|totals| totals[row].to_f64());
@@ -116,6 +121,21 @@ unsafe fn add_tile<T: Real>(
     operands: &mut Operands,
     totals: &mut [[T; BLOCK_ROWS]],
 ) {
+    for_groups(plan, codes, totals, |group, lowest, selects, codes, totals| {
+        select(lowest, selects, codes, operands);
+        add_leaves(plan, group, operands, totals);
+    });
+}
+
+/// Calls `step` for each group and block with the group's splits, the block's codes, and its totals of the group's
+/// output.
+#[inline(always)]
+pub(super) fn for_groups<T: Real>(
+    plan: &Plan,
+    codes: &[SlotCodes],
+    totals: &mut [[T; BLOCK_ROWS]],
+    mut step: impl FnMut(&Group, &[Lowest], &[Select], &SlotCodes, &mut [T; BLOCK_ROWS]),
+) {
     let n_outputs = totals.len() / codes.len();
     let mut splits = (&plan.lowest[..], &plan.selects[..]);
     for groups in plan.groups.chunks(TILE_GROUPS) {
@@ -126,8 +146,7 @@ unsafe fn add_tile<T: Real>(
                 let (lowest, selects);
                 (lowest, after.0) = after.0.split_at(group.n_lowest);
                 (selects, after.1) = after.1.split_at(group.n_selects);
-                select(lowest, selects, codes, operands);
-                add_leaves(plan, group, operands, &mut totals[group.output]);
+                step(group, lowest, selects, codes, &mut totals[group.output]);
             }
         }
         splits = after;
@@ -193,7 +212,12 @@ unsafe fn store(bytes: *mut Bytes<u8>, [first, second]: [__m256i; 2]) {
 
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn add_leaves<T: Real>(plan: &Plan, group: &Group, operands: &Operands, totals: &mut [T; BLOCK_ROWS]) {
+pub(super) fn add_leaves<T: Real>(
+    plan: &Plan,
+    group: &Group,
+    operands: &Operands,
+    totals: &mut [T; BLOCK_ROWS],
+) {
     let trees: [_; TREES] =
         std::array::from_fn(|tree| (&operands[group.roots[tree]].0, &plan.leaves[group.leaves[tree]..]));
     for first in (0..BLOCK_ROWS).step_by(EIGHT) {

@@ -15,6 +15,8 @@
 //! Many rows, if no tree has over 128 leaves: blocks of 64, see [`batch`]. Sums are in tree order.
 
 #[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
 mod batch;
 mod build;
 mod plan;
