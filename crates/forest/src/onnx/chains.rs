@@ -12,6 +12,9 @@ impl Ensemble {
     pub(super) fn merge_chains(&mut self) -> Result<(), ParseError> {
         for tree in 0..self.trees.len() {
             let range = self.trees[tree].clone();
+            if range.clone().all(|position| self.equality(position).is_none()) {
+                continue;
+            }
             let continues = self.continues(range.clone());
             for head in 0..range.len() {
                 if continues[head] || self.equality(range.start + head).is_none() {

@@ -48,8 +48,9 @@ pub(super) fn read(node: &Node<'_>, names: &str, n_outputs: usize) -> Result<Ens
         },
         ..Ensemble::default()
     };
-    for i in 0..lists.nodes.len() {
-        ensemble.parts.push(lists.part(i, &positions)?);
+    ensemble.parts.reserve(lists.nodes.len());
+    for range in &ensemble.trees {
+        ensemble.parts.extend(range.clone().map(|i| lists.part(i, range, &positions)));
     }
     read_weights(node, names, &positions, &mut ensemble)?;
     ensemble.sort_weights()?;
@@ -93,23 +94,25 @@ impl Lists {
         Ok(lists)
     }
 
-    fn part(&self, i: usize, positions: &Positions) -> Result<Part, ParseError> {
+    fn part(&self, i: usize, range: &Range<usize>, positions: &Positions) -> Part {
         let Some(mode) = self.modes[i] else {
             // Numbers that are no `u32` are positions instead.
-            return Ok(Part::Leaf { id: u32::try_from(self.nodes[i]).unwrap_or(i as u32) });
+            return Part::Leaf { id: u32::try_from(self.nodes[i]).unwrap_or(i as u32) };
         };
         let tree = self.trees[i];
-        let start = positions.trees.get(&tree).map_or(0, |range| range.start);
         // A child that is nowhere is -1, which no tree has.
-        let child = |number: i64| positions.find(tree, number).map_or(-1, |at| (at - start) as i64);
-        Ok(Part::Split(Split {
+        let child = |number: i64| match positions.find_in(range, tree, number) {
+            Some(at) => (at - range.start) as i64,
+            None => -1,
+        };
+        Part::Split(Split {
             feature: self.features[i],
             mode,
             value: self.values.get(i).unwrap_or(f64::NAN),
             missing_is_true: self.missing_is_true.get(i) == Some(&1),
             yes: child(self.yes[i]),
             no: child(self.no[i]),
-        }))
+        })
     }
 }
 
@@ -141,17 +144,15 @@ impl Positions {
         for of_tree in lists.trees.chunk_by(|a, b| a == b) {
             let range = start..start + of_tree.len();
             start = range.end;
+            let in_place = |i: usize| lists.nodes.get(i) == Some(&((i - range.start) as i64));
+            positions.in_place.extend(range.clone().map(in_place));
             if positions.trees.insert(of_tree[0], range).is_some() {
                 let reason = format!("the nodes of tree {} are not together", of_tree[0]);
                 return Err(ParseError::Member { member: "nodes_treeids", reason });
             }
         }
         for (i, (&tree, &node)) in lists.trees.iter().zip(&lists.nodes).enumerate() {
-            let start = positions.trees.get(&tree).map_or(0, |range| range.start);
-            positions.in_place.push(node == (i - start) as i64);
-        }
-        for (i, (&tree, &node)) in lists.trees.iter().zip(&lists.nodes).enumerate() {
-            if !positions.in_place[i] && (positions.find(tree, node).is_some()) {
+            if !positions.in_place[i] && positions.find(tree, node).is_some() {
                 let reason = format!("node {node} of tree {tree} is there twice");
                 return Err(ParseError::Member { member: "nodes_nodeids", reason });
             }
@@ -167,12 +168,17 @@ impl Positions {
     }
 
     fn find(&self, tree: i64, node: i64) -> Option<usize> {
-        if let Some(&at) = self.others.get(&(tree, node)) {
-            return Some(at);
+        self.find_in(self.trees.get(&tree)?, tree, node)
+    }
+
+    /// As [`Positions::find`], where `range` is the tree's.
+    fn find_in(&self, range: &Range<usize>, tree: i64, node: i64) -> Option<usize> {
+        let in_place =
+            usize::try_from(node).ok().filter(|&n| n < range.len() && self.in_place[range.start + n]);
+        match in_place {
+            Some(n) => Some(range.start + n),
+            None => self.others.get(&(tree, node)).copied(),
         }
-        let range = self.trees.get(&tree)?;
-        let at = range.start.checked_add(usize::try_from(node).ok()?)?;
-        (at < range.end && self.in_place[at]).then_some(at)
     }
 }
 
