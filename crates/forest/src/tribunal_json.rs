@@ -1,9 +1,9 @@
-//! Trees and linear models in JSON: the format of `crates/forest/FORMAT.md`, which `training/export_forest.py`
-//! writes from scikit-learn's models.
+//! Trees and linear models in JSON: the format of `crates/forest/FORMAT.md`, which
+//! `training/export_forest.py` writes from scikit-learn's models.
 //!
-//! A numeric split says `f64(x) <= threshold`, and `NaN` goes by `missing_go_to_left`. Version 1 is a mean of trees
-//! whose leaves hold the probability of class 1; version 2 also has sums, several outputs, categorical splits,
-//! link functions and linear models.
+//! A numeric split says `f64(x) <= threshold`, and `NaN` goes by `missing_go_to_left`. Version 1 is a mean of
+//! trees whose leaves hold the probability of class 1; version 2 also has sums, several outputs, categorical
+//! splits, link functions and linear models.
 
 use serde::Deserialize;
 
@@ -15,8 +15,8 @@ use crate::linear::Linear;
 use crate::link::Link;
 use crate::tree::{CategoryRule, Missing, Nodes, RawNode, less_than_for_at_most};
 
-/// Greatest probability at a leaf. scikit-learn divides sums of sample weights that were added in different orders,
-/// so that a pure leaf may lie a rounding error above 1.
+/// Greatest probability at a leaf. scikit-learn divides sums of sample weights that were added in different
+/// orders, so that a pure leaf may lie a rounding error above 1.
 const MAX_LEAF: f64 = 1.0 + 1e-9;
 /// Categories are below this; all larger ones are the same `f32` as others.
 const MAX_CATEGORY: i64 = 1 << 24;

@@ -95,7 +95,12 @@ fn what_is_not_sound_is_refused_by_name() {
         (SUM, "\"logistic\"}", "\"path_length\", \"normal\": -1}", "link: normal is -1, must be above zero"),
         (SUM, "\"logistic\"}", "\"softmax\"}", "link: over classes, but there is one output"),
         (SUM, "\"logistic\"}", "\"probability\"}", "tree 0, node 1: probability of a leaf is -1"),
-        (SUM, "\"n_features\"", "\"n_outputs\": 0, \"n_features\"", "number of outputs: 0, must be at least 1"),
+        (
+            SUM,
+            "\"n_features\"",
+            "\"n_outputs\": 0, \"n_features\"",
+            "number of outputs: 0, must be at least 1",
+        ),
         (SUM, "\"start\": [0.5]", "\"n_outputs\": 2", "output: None in tree 0, of 2 outputs"),
         (SUM, "\"cover\"", "\"output\": 1, \"cover\"", "output: Some(1) in tree 0, of 1 outputs"),
         (SUM, "[-1, -1, 0, -1, -1]", "[-1, -1, 1, -1, -1]", "set of categories: number 1 of 1"),

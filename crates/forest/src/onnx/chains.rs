@@ -1,6 +1,6 @@
-//! Sets of categories as converters write them where the operator has none: a chain of `BRANCH_EQ` on one feature, each
-//! of whose true branches is the same node (LightGBM's converter). Such a chain becomes one split on a set; what is left
-//! of it is not reached any more.
+//! Sets of categories as converters write them where the operator has none: a chain of `BRANCH_EQ` on one
+//! feature, each of whose true branches is the same node (LightGBM's converter). Such a chain becomes one
+//! split on a set; what is left of it is not reached any more.
 
 use std::ops::Range;
 
@@ -57,7 +57,8 @@ impl Ensemble {
         (0..range.len()).map(|node| continues[node] && is_child(node)).collect()
     }
 
-    /// Merges the chain that starts at `head`, if it is longer than one. It ends: every node of it has one parent.
+    /// Merges the chain that starts at `head`, if it is longer than one. It ends: every node of it has one
+    /// parent.
     fn merge(&mut self, range: Range<usize>, head: usize, continues: &[bool]) -> Result<(), TreeFault> {
         let Some(mut merged) = self.equality(range.start + head) else { return Ok(()) };
         let mut categories = vec![category(merged.value).map_err(TreeFault::Categories)?];

@@ -1,7 +1,7 @@
 //! The trees of any of ONNX's tree operators, and how they become the forest's.
 //!
-//! Sums: onnxruntime adds leaves in the order of the trees, from zero, in the type of the thresholds; divides by the
-//! number of trees (`AVERAGE`), then adds the base value (`tree_ensemble_aggregator.h`).
+//! Sums: onnxruntime adds leaves in the order of the trees, from zero, in the type of the thresholds; divides
+//! by the number of trees (`AVERAGE`), then adds the base value (`tree_ensemble_aggregator.h`).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,8 +12,8 @@ use crate::tree::{CategoryRule, Missing, Nodes, RawNode, less_than_for_at_most};
 
 /// Categories are below this; all larger ones are the same `f32` as others.
 pub(super) const MAX_CATEGORY: i64 = 1 << 24;
-/// Values of vector leaves that are let through for any file, and per weight that the file has: leaves that leave out
-/// most of many classes take more memory than the file.
+/// Values of vector leaves that are let through for any file, and per weight that the file has: leaves that
+/// leave out most of many classes take more memory than the file.
 const FREE_VALUES: usize = 1 << 20;
 const VALUES_PER_WEIGHT: usize = 16;
 

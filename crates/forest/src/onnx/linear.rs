@@ -5,7 +5,8 @@ use crate::error::ParseError;
 use crate::forest::{Aggregation, Forest};
 use crate::linear::Linear;
 
-/// Puts the linear part into `forest`. The file has weights output by output; `keep` is the only output that counts.
+/// Puts the linear part into `forest`. The file has weights output by output; `keep` is the only output that
+/// counts.
 pub(super) fn into_forest(
     node: &Node<'_>,
     keep: Option<usize>,

@@ -1,14 +1,15 @@
-//! ONNX models: a chain from one input of rows through `Scaler`, `Normalizer`, and `Mul`, `Add` and `Sub` of constants to
-//! one of the operators for trees or linear models, whose scores are an output of the graph.
+//! ONNX models: a chain from one input of rows through `Scaler`, `Normalizer`, and `Mul`, `Add` and `Sub` of
+//! constants to one of the operators for trees or linear models, whose scores are an output of the graph.
 //!
-//! Outputs: a classifier of two classes has one, of the second class, unless the classes' scores meet in a softmax; else
-//! there is one per class or target. Classes' names and labels are not read.
+//! Outputs: a classifier of two classes has one, of the second class, unless the classes' scores meet in a
+//! softmax; else there is one per class or target. Classes' names and labels are not read.
 //!
-//! What is followed is onnxruntime where the specification leaves room: the score of two classes with one weight a leaf,
-//! and base values of classifiers. Where it does otherwise than the specification says, the model is refused by name;
-//! but for sets of categories with members above 30, with which onnxruntime compares a value's whole part, here the value.
-//! Of models of doubles the link functions are computed in `f64`, where onnxruntime rounds to `f32` first.
-//! Refused are all other operators, `PROBIT`, `MIN` and `MAX`, and equality with what is not a whole number.
+//! What is followed is onnxruntime where the specification leaves room: the score of two classes with one
+//! weight a leaf, and base values of classifiers. Where it does otherwise than the specification says, the
+//! model is refused by name; but for sets of categories with members above 30, with which onnxruntime
+//! compares a value's whole part, here the value. Of models of doubles the link functions are computed in
+//! `f64`, where onnxruntime rounds to `f32` first. Refused are all other operators, `PROBIT`, `MIN` and
+//! `MAX`, and equality with what is not a whole number.
 //!
 //! Source: `onnx.proto` and the operators of ai.onnx.ml 1 to 5; onnxruntime `core/providers/cpu/ml`.
 
@@ -119,7 +120,8 @@ impl<'a> Chain<'a> {
         Ok(())
     }
 
-    /// `Mul`, `Add` or `Sub` of rows and a constant; scores are multiplied with 1 only (LightGBM's converter).
+    /// `Mul`, `Add` or `Sub` of rows and a constant; scores are multiplied with 1 only (LightGBM's
+    /// converter).
     fn arithmetic(&mut self, name: &str, constant: &Reals) -> Result<(), ParseError> {
         if self.model.is_some() {
             return match name == "Mul" && constant.iter().all(|value| value == 1.0) {
@@ -352,8 +354,8 @@ fn classifier(node: &Node<'_>) -> Result<(Ensemble, Link), ParseError> {
     Ok((ensemble, link))
 }
 
-/// onnxruntime's rules for two classes (`TreeAggregatorClassifier`): when all weights are for the first class, there
-/// is one score, of the second class, to which no softmax is applied.
+/// onnxruntime's rules for two classes (`TreeAggregatorClassifier`): when all weights are for the first
+/// class, there is one score, of the second class, to which no softmax is applied.
 fn two_classes(ensemble: &mut Ensemble, link: Link) -> Result<(), ParseError> {
     if ensemble.base.len() > 1 {
         return Err(unsupported("onnx classifier of two classes with a base value each".to_owned()));

@@ -1,8 +1,9 @@
-//! The wire format of protocol buffers, as much of it as ONNX needs: fields in the order of the file, each a view of
-//! the file's bytes. Nothing is copied but lists of numbers, whose memory is at most eight times their bytes.
+//! The wire format of protocol buffers, as much of it as ONNX needs: fields in the order of the file, each a
+//! view of the file's bytes. Nothing is copied but lists of numbers, whose memory is at most eight times
+//! their bytes.
 //!
-//! Source: the encoding guide of protocol buffers (protobuf.dev/programming-guides/encoding). Groups, which were
-//! removed from the language, are refused.
+//! Source: the encoding guide of protocol buffers (protobuf.dev/programming-guides/encoding). Groups, which
+//! were removed from the language, are refused.
 
 use crate::error::ParseError;
 

@@ -1,5 +1,5 @@
-//! `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (ai.onnx.ml 1 to 3): parallel lists with an entry per node,
-//! named by tree and node, and lists with an entry per leaf and output.
+//! `TreeEnsembleClassifier` and `TreeEnsembleRegressor` (ai.onnx.ml 1 to 3): parallel lists with an entry per
+//! node, named by tree and node, and lists with an entry per leaf and output.
 
 use std::collections::HashMap;
 use std::ops::Range;

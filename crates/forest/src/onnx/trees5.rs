@@ -1,4 +1,5 @@
-//! `TreeEnsemble` (ai.onnx.ml 5): splits and leaves in lists of their own, trees by the position of their root.
+//! `TreeEnsemble` (ai.onnx.ml 5): splits and leaves in lists of their own, trees by the position of their
+//! root.
 
 use super::ensemble::{Ensemble, Mode, Part, Split, Weight, category};
 use super::graph::{Node, Reals};
