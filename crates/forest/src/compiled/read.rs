@@ -6,6 +6,7 @@ use bytemuck::Zeroable;
 
 use super::{Header, MAGIC, MAX_GOLDEN_ROWS, MAX_HEADER, Packed, Preamble, Source, VERSION};
 use crate::engine::lines::{LINE, Line, Lines};
+use crate::engine::pages::Pages;
 use crate::engine::{Layout, Prepared};
 use crate::error::ParseError;
 use crate::forest::{Aggregation, Forest, check_features, check_outputs, check_trees};
@@ -27,7 +28,7 @@ fn from_reader(mut reader: impl Read, length: u64) -> Result<Forest, ParseError>
     reader.read_exact(bytemuck::cast_slice_mut(&mut first)).map_err(short)?;
     let preamble: Preamble = bytemuck::cast(first[0]);
     check_preamble(&preamble, length)?;
-    let mut lines: Vec<Line> = bytemuck::zeroed_vec(length as usize / LINE);
+    let mut lines = Pages::zeroed(length as usize / LINE);
     lines[0] = first[0];
     reader.read_exact(bytemuck::cast_slice_mut(&mut lines[1..])).map_err(short)?;
     check_sum(&preamble, &lines)?;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytemuck::{Pod, Zeroable};
 
+use super::pages::Pages;
+
 /// Bytes of a cache line.
 pub(crate) const LINE: usize = 64;
 
@@ -16,7 +18,7 @@ pub(crate) struct Line(pub(crate) [u8; LINE]);
 /// A run of cache lines in a shared buffer; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lines {
-    buffer: Arc<Vec<Line>>,
+    buffer: Arc<Pages>,
     range: Range<usize>,
 }
 
@@ -47,10 +49,18 @@ impl Lines {
     }
 }
 
+impl From<Pages> for Lines {
+    fn from(pages: Pages) -> Self {
+        let range = 0..pages.len();
+        Self { buffer: Arc::new(pages), range }
+    }
+}
+
 impl From<Vec<Line>> for Lines {
     fn from(lines: Vec<Line>) -> Self {
-        let range = 0..lines.len();
-        Self { buffer: Arc::new(lines), range }
+        let mut pages = Pages::zeroed(lines.len());
+        pages.copy_from_slice(&lines);
+        pages.into()
     }
 }
 
@@ -87,7 +97,7 @@ impl LinesBuilder {
 
     /// The lines, the last one filled up with zeros.
     pub(crate) fn finish(self) -> Lines {
-        let mut lines = vec![Line::zeroed(); self.bytes.len().div_ceil(LINE)];
+        let mut lines = Pages::zeroed(self.bytes.len().div_ceil(LINE));
         bytemuck::cast_slice_mut::<Line, u8>(&mut lines)[..self.bytes.len()].copy_from_slice(&self.bytes);
         lines.into()
     }

@@ -10,6 +10,7 @@ mod isa;
 mod leafwise;
 pub(crate) mod lines;
 mod oblivious;
+pub(crate) mod pages;
 mod real;
 mod reference;
 mod slots;
