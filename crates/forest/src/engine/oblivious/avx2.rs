@@ -5,8 +5,9 @@
 
 use std::arch::x86_64::*;
 
+use super::super::real::Real;
 use super::batch::{self, Accumulator, Columns};
-use super::leaves::{Position, Value};
+use super::leaves::Position;
 use super::{Codes, Group, Line, Positions};
 
 /// See [`super::kernels::positions`].
@@ -29,14 +30,14 @@ pub(super) fn positions(
 
 /// See [`batch::add_group`].
 #[target_feature(enable = "avx2")]
-pub(super) fn add_group<V: Value, P: Position>(
+pub(super) fn add_group<T: Real, P: Position>(
     group: Group,
     levels: &[Line],
-    leaves: &[V],
+    leaves: &[T],
     columns: &[Columns],
-    accumulators: &mut [Accumulator<V>],
+    accumulators: &mut [Accumulator<T>],
 ) {
-    batch::add_group::<V, P>(group, levels, leaves, columns, accumulators);
+    batch::add_group::<T, P>(group, levels, leaves, columns, accumulators);
 }
 
 #[target_feature(enable = "avx2")]

@@ -8,7 +8,8 @@
 
 use bytemuck::Zeroable;
 
-use super::leaves::{Position, Value};
+use super::super::real::Real;
+use super::leaves::Position;
 use super::{Codes, Group, LINE, Line, Rows, Slots};
 
 /// Rows of a block: the bytes of a line.
@@ -33,20 +34,20 @@ pub(super) fn columns(slots: &Slots, rows: Rows<'_>, blocks: usize) -> Vec<Colum
 }
 
 /// Sums of a block's rows, one output.
-pub(super) type Accumulator<V> = [V; BLOCK];
+pub(super) type Accumulator<T> = [T; BLOCK];
 
 /// The sums of the blocks, each block's outputs next to each other.
-pub(super) fn load<V: Value>(sums: &[f64], n_outputs: usize, blocks: usize) -> Vec<Accumulator<V>> {
-    let mut accumulators = vec![[V::zeroed(); BLOCK]; blocks * n_outputs];
+pub(super) fn load<T: Real>(sums: &[f64], n_outputs: usize, blocks: usize) -> Vec<Accumulator<T>> {
+    let mut accumulators = vec![[T::zeroed(); BLOCK]; blocks * n_outputs];
     for (i, sums) in sums.chunks_exact(n_outputs).enumerate() {
         let block = &mut accumulators[i / BLOCK * n_outputs..][..n_outputs];
-        block.iter_mut().zip(sums).for_each(|(sum, &start)| sum[i % BLOCK] = V::from_f64(start));
+        block.iter_mut().zip(sums).for_each(|(sum, &start)| sum[i % BLOCK] = T::from_f64(start));
     }
     accumulators
 }
 
 /// The way back.
-pub(super) fn store<V: Value>(accumulators: &[Accumulator<V>], n_outputs: usize, sums: &mut [f64]) {
+pub(super) fn store<T: Real>(accumulators: &[Accumulator<T>], n_outputs: usize, sums: &mut [f64]) {
     for (i, sums) in sums.chunks_exact_mut(n_outputs).enumerate() {
         let block = &accumulators[i / BLOCK * n_outputs..][..n_outputs];
         sums.iter_mut().zip(block).for_each(|(sum, accumulated)| *sum = accumulated[i % BLOCK].to_f64());
@@ -55,12 +56,12 @@ pub(super) fn store<V: Value>(accumulators: &[Accumulator<V>], n_outputs: usize,
 
 /// Adds the leaves of a group's trees for all blocks. `leaves` start with those of the group.
 #[inline(always)]
-pub(super) fn add_group<V: Value, P: Position>(
+pub(super) fn add_group<T: Real, P: Position>(
     group: Group,
     levels: &[Line],
-    leaves: &[V],
+    leaves: &[T],
     columns: &[Columns],
-    accumulators: &mut [Accumulator<V>],
+    accumulators: &mut [Accumulator<T>],
 ) {
     assert!(levels.len() == 2 * group.depth() && group.depth() <= P::WIDTH);
     let n_outputs = accumulators.len() / columns.len();
@@ -102,19 +103,19 @@ fn positions_of<P: Position>(levels: &[Line], tree: usize, columns: &Columns) ->
 
 /// Adds a leaf of each of `N` trees of `depth` levels, whose `positions` [`positions_of`] gave, to each row's sum.
 #[inline(always)]
-fn add<V: Value, P: Position, const N: usize>(
-    leaves: &[V],
+fn add<T: Real, P: Position, const N: usize>(
+    leaves: &[T],
     depth: usize,
     positions: &[[P; BLOCK]; N],
-    sums: &mut Accumulator<V>,
+    sums: &mut Accumulator<T>,
 ) {
     assert!(leaves.len() == N << depth);
     for (row, sum) in sums.iter_mut().enumerate() {
-        *sum = (0..N).fold(*sum, |sum, tree| {
-            let at = (tree << depth) + positions[tree][row].index();
+        for (tree, positions) in positions.iter().enumerate() {
+            let at = (tree << depth) + positions[row].index();
             // SAFETY: `tree < N` and the position is below `1 << depth`, so `at` is below `N << depth`, which the
             // assertion holds against the length.
-            sum.plus(unsafe { *leaves.get_unchecked(at) })
-        });
+            *sum += unsafe { *leaves.get_unchecked(at) };
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Detects oblivious trees and lays them out.
 
 use super::super::lines::{LINE, LinesBuilder};
+use super::super::real::Real;
 use super::super::slots::{CodedSplit, Slots};
-use super::leaves::Value;
 use super::{GROUP, Group, MAX_DEPTH, Oblivious, ObliviousMeta};
 use crate::forest::Forest;
 use crate::tree::Node;
@@ -141,7 +141,7 @@ fn extend_levels(arena: &mut LinesBuilder, trees: &[Tree], splits: &[CodedSplit]
 }
 
 /// Leaves of a group, for one output after the other, in reverse preorder.
-fn extend_leaves<V: Value>(arena: &mut LinesBuilder, forest: &Forest, trees: &[Tree], outputs: usize) {
+fn extend_leaves<T: Real>(arena: &mut LinesBuilder, forest: &Forest, trees: &[Tree], outputs: usize) {
     let stride = 1 << group_of(trees, outputs).depth();
     for output in 0..outputs {
         for tree in trees {
@@ -151,8 +151,8 @@ fn extend_leaves<V: Value>(arena: &mut LinesBuilder, forest: &Forest, trees: &[T
                 Node::Vector { at } => Some(forest.trees.vectors[at as usize + output]),
                 Node::Numeric { .. } | Node::Categorical { .. } => None,
             });
-            let addends = values.map(|value| V::from_f64(forest.addend(tree.number, value)));
-            let padding = std::iter::repeat_n(V::zeroed(), stride - (1 << tree.depth));
+            let addends = values.map(|value| T::from_f64(forest.addend(tree.number, value)));
+            let padding = std::iter::repeat_n(T::zeroed(), stride - (1 << tree.depth));
             arena.extend(&addends.chain(padding).collect::<Vec<_>>());
         }
     }

@@ -1,8 +1,9 @@
 //! Which kernel runs for a set of instructions.
 #![expect(unsafe_code, reason = "calls of functions that are compiled for more than every processor has")]
 
+use super::super::real::Real;
 use super::batch::{self, Accumulator, Columns};
-use super::leaves::{Position, Value};
+use super::leaves::Position;
 use super::{Codes, Group, Isa, Line, Positions, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -37,36 +38,36 @@ pub(super) fn positions(
 }
 
 /// See [`batch::add_group`].
-pub(super) fn add_group<V: Value>(
+pub(super) fn add_group<T: Real>(
     isa: Isa,
     group: Group,
     levels: &[Line],
-    leaves: &[V],
+    leaves: &[T],
     columns: &[Columns],
-    accumulators: &mut [Accumulator<V>],
+    accumulators: &mut [Accumulator<T>],
 ) {
     if group.depth() <= u8::WIDTH {
-        add_group_by::<V, u8>(isa, group, levels, leaves, columns, accumulators);
+        add_group_by::<T, u8>(isa, group, levels, leaves, columns, accumulators);
     } else {
-        add_group_by::<V, u16>(isa, group, levels, leaves, columns, accumulators);
+        add_group_by::<T, u16>(isa, group, levels, leaves, columns, accumulators);
     }
 }
 
-fn add_group_by<V: Value, P: Position>(
+fn add_group_by<T: Real, P: Position>(
     isa: Isa,
     group: Group,
     levels: &[Line],
-    leaves: &[V],
+    leaves: &[T],
     columns: &[Columns],
-    accumulators: &mut [Accumulator<V>],
+    accumulators: &mut [Accumulator<T>],
 ) {
     match isa {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the engines are called with sets that `Isa::is_available` affirms.
-        Isa::Avx512 => unsafe { avx512::add_group::<V, P>(group, levels, leaves, columns, accumulators) },
+        Isa::Avx512 => unsafe { avx512::add_group::<T, P>(group, levels, leaves, columns, accumulators) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Isa::Avx2 => unsafe { avx2::add_group::<V, P>(group, levels, leaves, columns, accumulators) },
-        _ => batch::add_group::<V, P>(group, levels, leaves, columns, accumulators),
+        Isa::Avx2 => unsafe { avx2::add_group::<T, P>(group, levels, leaves, columns, accumulators) },
+        _ => batch::add_group::<T, P>(group, levels, leaves, columns, accumulators),
     }
 }

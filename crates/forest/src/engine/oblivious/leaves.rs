@@ -1,68 +1,29 @@
 //! Adding up the leaves that rows reach: the same for every set of instructions.
 #![expect(unsafe_code, reason = "positions are within a tree's leaves by their number of bits")]
 
-use bytemuck::Pod;
-
+use super::super::real::Real;
 use super::{Group, Positions};
 
-/// What leaves and sums are.
-pub(super) trait Value: Pod {
-    /// From the sum's carrier; exact.
-    fn from_f64(value: f64) -> Self;
-    /// Exact.
-    fn to_f64(self) -> f64;
-    /// One step of the sum.
-    fn plus(self, leaf: Self) -> Self;
-
-    /// Adds the leaf that a row reaches in each tree of a group, in their order. `leaves` are those of one output.
-    #[inline]
-    fn plus_leaves(self, leaves: &[Self], group: Group, positions: &Positions) -> Self {
-        assert!(leaves.len() == group.leaves());
-        let depth = group.depth();
-        let low = positions.low.0.iter().take(group.trees()).enumerate();
-        if depth <= 8 {
-            let mask = (1 << depth) - 1;
-            low.fold(self, |sum, (tree, &low)| {
-                let at = (tree << depth) + (usize::from(low) & mask);
-                // SAFETY: `tree < group.trees` and the position below `1 << depth`, so `at` is less than
-                // `group.trees << depth`, which the assertion holds against the length.
-                sum.plus(unsafe { *leaves.get_unchecked(at) })
-            })
-        } else {
-            low.zip(&positions.high.0).fold(self, |sum, ((tree, &low), &high)| {
-                let position = usize::from(high) << 8 | usize::from(low);
-                sum.plus(leaves[(tree << depth) + position])
-            })
+/// Adds to `sum` the leaf that a row reaches in each tree of a group, in their order. `leaves` are those of one output.
+#[inline]
+pub(super) fn add_row<T: Real>(mut sum: T, leaves: &[T], group: Group, positions: &Positions) -> T {
+    assert!(leaves.len() == group.leaves());
+    let depth = group.depth();
+    let low = positions.low.0.iter().take(group.trees()).enumerate();
+    if depth <= u8::WIDTH {
+        let mask = (1 << depth) - 1;
+        for (tree, &low) in low {
+            let at = (tree << depth) + (usize::from(low) & mask);
+            // SAFETY: `tree < group.trees` and the position below `1 << depth`, so `at` is less than
+            // `group.trees << depth`, which the assertion holds against the length.
+            sum += unsafe { *leaves.get_unchecked(at) };
+        }
+    } else {
+        for ((tree, &low), &high) in low.zip(&positions.high.0) {
+            sum += leaves[(tree << depth) + (usize::from(high) << 8 | usize::from(low))];
         }
     }
-}
-
-impl Value for f32 {
-    fn from_f64(value: f64) -> Self {
-        value as Self
-    }
-
-    fn to_f64(self) -> f64 {
-        self.into()
-    }
-
-    fn plus(self, leaf: Self) -> Self {
-        self + leaf
-    }
-}
-
-impl Value for f64 {
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-
-    fn to_f64(self) -> f64 {
-        self
-    }
-
-    fn plus(self, leaf: Self) -> Self {
-        self + leaf
-    }
+    sum
 }
 
 /// A position of a leaf: wide enough for a group's depth.

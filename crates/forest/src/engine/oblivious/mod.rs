@@ -32,10 +32,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Isa;
 use super::lines::{LINE, Line, Lines};
+use super::real::Real;
 use super::slots::{Codes, Slots, SlotsMeta};
 use crate::forest::Forest;
 use batch::BLOCK;
-use leaves::Value;
 
 /// Most levels of a tree.
 const MAX_DEPTH: usize = 16;
@@ -171,7 +171,7 @@ impl Oblivious {
         if self.meta.single { self.add::<f32>(rows, sums) } else { self.add::<f64>(rows, sums) }
     }
 
-    fn add<V: Value>(&self, rows: Rows<'_>, sums: &mut [f64]) {
+    fn add<T: Real>(&self, rows: Rows<'_>, sums: &mut [f64]) {
         let tiles = rows.values.chunks(TILE_ROWS * rows.n_features);
         for (values, sums) in tiles.zip(sums.chunks_mut(TILE_ROWS * rows.n_outputs)) {
             let n = values.len() / rows.n_features;
@@ -181,41 +181,41 @@ impl Oblivious {
             let (first, rest) = values.split_at(by_block * rows.n_features);
             let (first_sums, rest_sums) = sums.split_at_mut(by_block * rows.n_outputs);
             if blocks > 0 {
-                self.add_tile::<V>(Rows { values: first, ..rows }, blocks, first_sums);
+                self.add_tile::<T>(Rows { values: first, ..rows }, blocks, first_sums);
             }
             let rest = rest.chunks_exact(rows.n_features).zip(rest_sums.chunks_exact_mut(rows.n_outputs));
-            rest.for_each(|(row, sums)| self.add_row::<V>(rows.isa, row, sums));
+            rest.for_each(|(row, sums)| self.add_row::<T>(rows.isa, row, sums));
         }
     }
 
-    fn add_row<V: Value>(&self, isa: Isa, row: &[f32], sums: &mut [f64]) {
+    fn add_row<T: Real>(&self, isa: Isa, row: &[f32], sums: &mut [f64]) {
         let mut codes = Codes::new();
         self.slots.codes(isa, row, &mut codes);
         let mut positions = [Positions { low: Line([0; LINE]), high: Line([0; LINE]) }; AHEAD];
-        let (mut levels, mut leaves) = (self.levels.as_slice(), self.leaves.cast::<V>());
+        let (mut levels, mut leaves) = (self.levels.as_slice(), self.leaves.cast::<T>());
         for groups in self.meta.groups.chunks(AHEAD) {
             let lines = groups.iter().map(|group| group.level_lines()).sum();
             kernels::positions(isa, self.slots.n_slots(), groups, &levels[..lines], &codes, &mut positions);
             levels = &levels[lines..];
             for (group, positions) in groups.iter().zip(&positions) {
                 for (i, sum) in sums[group.outputs()].iter_mut().enumerate() {
-                    let leaves = &leaves[i * group.leaves()..][..group.leaves()];
-                    *sum = V::from_f64(*sum).plus_leaves(leaves, *group, positions).to_f64();
+                    let own = &leaves[i * group.leaves()..][..group.leaves()];
+                    *sum = leaves::add_row(T::from_f64(*sum), own, *group, positions).to_f64();
                 }
-                leaves = &leaves[group.leaf_lines(size_of::<V>()) * LINE / size_of::<V>()..];
+                leaves = &leaves[group.leaf_lines(size_of::<T>()) * LINE / size_of::<T>()..];
             }
         }
     }
 
-    fn add_tile<V: Value>(&self, rows: Rows<'_>, blocks: usize, sums: &mut [f64]) {
+    fn add_tile<T: Real>(&self, rows: Rows<'_>, blocks: usize, sums: &mut [f64]) {
         let columns = batch::columns(&self.slots, rows, blocks);
-        let mut accumulators = batch::load::<V>(sums, rows.n_outputs, blocks);
-        let (mut levels, mut leaves) = (self.levels.as_slice(), self.leaves.cast::<V>());
+        let mut accumulators = batch::load::<T>(sums, rows.n_outputs, blocks);
+        let (mut levels, mut leaves) = (self.levels.as_slice(), self.leaves.cast::<T>());
         for group in &self.meta.groups {
             let (first, rest) = levels.split_at(group.level_lines());
             kernels::add_group(rows.isa, *group, first, leaves, &columns, &mut accumulators);
             levels = rest;
-            leaves = &leaves[group.leaf_lines(size_of::<V>()) * LINE / size_of::<V>()..];
+            leaves = &leaves[group.leaf_lines(size_of::<T>()) * LINE / size_of::<T>()..];
         }
         batch::store(&accumulators, rows.n_outputs, sums);
     }
