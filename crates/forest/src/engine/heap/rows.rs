@@ -5,9 +5,9 @@ use crate::engine::Isa;
 use crate::engine::lines::Line;
 use crate::engine::slots::{CodedSplit, Codes};
 
-/// Trees of a chunk: their tops are walked before the first of their exits is read, which is on its way by then.
-pub(super) const CHUNK: usize = 4 * GROUP;
-/// Rows that take a chunk one after the other, while it is near.
+/// Trees that several rows take one after the other, while they are near.
+const CHUNK: usize = 20 * GROUP;
+/// Rows that do.
 const BLOCK: usize = 16;
 
 /// Trees of a chunk, of `EXITS` exits each.
@@ -24,9 +24,9 @@ pub(super) trait Sink {
     fn take(&mut self, leaves: &[f32; GROUP]);
 }
 
-/// A kernel: walks one row through a chunk.
+/// A kernel: walks one row through trees.
 pub(super) trait Kernel {
-    /// The number of trees is a multiple of [`GROUP`], at most [`CHUNK`].
+    /// The number of trees is a multiple of [`GROUP`].
     fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink);
 }
 
@@ -53,9 +53,12 @@ impl Heap {
         for (row, codes) in rows.chunks_exact(self.slots.n_features()).zip(&mut codes) {
             self.slots.codes(isa, row, codes);
         }
-        let chunks = self.tops().chunks(CHUNK * EXITS).zip(self.exits().chunks(CHUNK * EXITS));
+        let one_output = self.meta.trees.len() == 1;
+        // One row need not stop between chunks.
+        let nodes = if one_output && ROWS == 1 { usize::MAX } else { CHUNK * EXITS };
+        let chunks = self.tops().chunks(nodes).zip(self.exits().chunks(nodes));
         let chunks = chunks.map(|(tops, exits)| Trees { tops, exits });
-        if let [_] = *self.meta.trees {
+        if one_output {
             for trees in chunks {
                 codes.iter().zip(&mut *sums).for_each(|(codes, sum)| add_one::<K, EXITS>(trees, codes, sum));
             }
@@ -73,7 +76,7 @@ impl Heap {
     }
 }
 
-/// Adds a chunk's leaves to the sum of the only output.
+/// Adds the trees' leaves to the sum of the only output.
 fn add_one<K: Kernel, const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sum: &mut f64) {
     // Exact both ways: the sum is an `f32`.
     let mut total = Total(*sum as f32);

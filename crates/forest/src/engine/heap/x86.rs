@@ -7,9 +7,12 @@ use std::arch::asm;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::GROUP;
-use super::rows::{CHUNK, Kernel, Sink, Trees};
+use super::rows::{Kernel, Sink, Trees};
 use crate::engine::lines::LINE;
 use crate::engine::slots::Codes;
+
+/// Groups whose exits are on their way from memory while the tops of the next one are walked.
+const AHEAD: usize = 4;
 
 /// See the module.
 pub(super) struct Walk;
@@ -28,25 +31,28 @@ impl Kernel for Walk {
     #[inline]
     fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink) {
         let n_groups = trees.tops.len() / (GROUP * EXITS);
-        assert!(n_groups <= CHUNK / GROUP && trees.exits.len() == trees.tops.len());
+        assert!(trees.exits.len() == trees.tops.len());
         let (tops, codes) = (trees.tops.as_ptr().cast::<u8>(), codes.0.as_ptr());
         // Positions count from 1, `EXITS` lines before the first.
         let exits = trees.exits.as_ptr().cast::<u8>().wrapping_sub(EXITS * LINE);
         let of_group = |group: usize| exits.wrapping_add(group * GROUP * EXITS * LINE);
-        let mut at = [[0; GROUP]; CHUNK / GROUP];
-        for group in 0..n_groups {
-            // SAFETY: `GROUP * EXITS` nodes for each of `n_groups` groups lie behind `tops`.
-            at[group] = unsafe { exits_of::<EXITS>(tops.add(2 * group * GROUP * EXITS), codes) };
-            for (k, &at) in at[group].iter().enumerate() {
-                let line = of_group(group).wrapping_add(k * EXITS * LINE + LINE * at as usize);
-                // SAFETY: x86-64 has SSE; a prefetch reads nothing.
-                unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+        let mut under_way = [[0; GROUP]; AHEAD];
+        for group in 0..n_groups + AHEAD {
+            let at = &mut under_way[group % AHEAD];
+            if let Some(group) = group.checked_sub(AHEAD) {
+                // SAFETY: `GROUP * EXITS` lines for each of `n_groups` groups lie `EXITS` lines behind `exits`, and
+                // `at` came from `exits_of`, `AHEAD` turns before.
+                sink.take(&unsafe { leaves_of::<EXITS>(of_group(group), at, codes) });
             }
-        }
-        for group in 0..n_groups {
-            // SAFETY: `GROUP * EXITS` lines for each of `n_groups` groups lie `EXITS` lines behind `exits`, and `at`
-            // came from `exits_of`.
-            sink.take(&unsafe { leaves_of::<EXITS>(of_group(group), &at[group], codes) });
+            if group < n_groups {
+                // SAFETY: `GROUP * EXITS` nodes for each of `n_groups` groups lie behind `tops`.
+                *at = unsafe { exits_of::<EXITS>(tops.add(2 * group * GROUP * EXITS), codes) };
+                for (k, &at) in at.iter().enumerate() {
+                    let line = of_group(group).wrapping_add(k * EXITS * LINE + LINE * at as usize);
+                    // SAFETY: x86-64 has SSE; a prefetch reads nothing.
+                    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) };
+                }
+            }
         }
     }
 }
