@@ -110,11 +110,10 @@ impl Forest {
             Format::Onnx => crate::onnx::from_bytes(bytes),
             #[cfg(not(feature = "onnx"))]
             Format::Onnx => Err(ParseError::Unsupported(format!("{format}, in a build without the feature onnx,"))),
-            Format::XgboostUbj
-            | Format::XgboostJson
-            | Format::LightgbmText
-            | Format::TribunalForest
-            | Format::Compiled => Self::parse_served(bytes, format),
+            Format::XgboostJson => crate::xgboost::from_json(bytes),
+            Format::XgboostUbj | Format::LightgbmText | Format::TribunalForest | Format::Compiled => {
+                Self::parse_served(bytes, format)
+            }
         }
     }
 
@@ -126,7 +125,6 @@ impl Forest {
     pub fn parse_served(bytes: &[u8], format: Format) -> Result<Self, ParseError> {
         match format {
             Format::XgboostUbj => crate::xgboost::from_ubj(bytes),
-            Format::XgboostJson => crate::xgboost::from_json(bytes),
             Format::LightgbmText => crate::lightgbm::from_text(bytes),
             Format::TribunalForest => crate::tribunal_json::from_json(bytes),
             Format::Compiled => crate::compiled::from_bytes(bytes),

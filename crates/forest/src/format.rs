@@ -59,8 +59,8 @@ impl Format {
 
     /// The formats that are read where models are served: the compiled form, and what was served before there was
     /// one. Models of all other formats are compiled first.
-    pub const SERVED: [Self; 5] =
-        [Self::Compiled, Self::XgboostUbj, Self::XgboostJson, Self::LightgbmText, Self::TribunalForest];
+    pub const SERVED: [Self; 4] =
+        [Self::Compiled, Self::XgboostUbj, Self::LightgbmText, Self::TribunalForest];
 
     /// As in a manifest.
     pub const fn as_str(self) -> &'static str {
