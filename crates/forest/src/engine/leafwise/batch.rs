@@ -15,6 +15,8 @@ use crate::engine::slots::{Codes, MAX_SLOTS};
 const TILE_BLOCKS: usize = 8;
 /// Rows and slots that are transposed at once.
 const WIDE: usize = 16;
+/// Splits in a turn of the loop.
+const UNROLLED: usize = 4;
 /// Numbers of leaves that are read at once.
 const EIGHT: usize = 8;
 /// Groups that are walked for all blocks of a tile before the next groups.
@@ -159,31 +161,74 @@ pub(super) fn for_groups<T: Real>(
 fn select(lowest: &[Lowest], selects: &[Select], codes: &SlotCodes, operands: &mut Operands) {
     assert!(lowest.len() + selects.len() <= TREES * MAX_SPLITS);
     let (codes, buffer) = (codes.as_ptr(), operands.as_mut_ptr());
+    // Several at a time: the loop costs as much as a comparison.
+    let (lowest, last_lowest) = lowest.as_chunks::<UNROLLED>();
+    let (selects, last_selects) = selects.as_chunks::<UNROLLED>();
     // SAFETY, for all: the plan's codes are multiples of 64 below 64 x MAX_SLOTS; its operands are numbers of leaves,
     // below MAX_SPLITS, and results of splits before the one that reads them; a group has as many results as splits,
     // for which the buffer has room behind the numbers.
     unsafe {
         let mut result = buffer.add(MAX_SPLITS);
-        for split in lowest {
-            let rank = _mm256_set1_epi32(split.rank);
-            let [first, second] = load(codes.byte_add(split.codes as usize));
-            let right = _mm256_set1_epi32(split.right);
-            // The mask of a row that goes left is -1: it takes the next leaf.
-            let first = _mm256_sub_epi8(right, _mm256_cmpgt_epi8(rank, first));
-            let second = _mm256_sub_epi8(right, _mm256_cmpgt_epi8(rank, second));
-            store(result, [first, second]);
-            result = result.add(1);
+        for splits in lowest {
+            for split in splits {
+                result = select_leaf(split, codes, result);
+            }
         }
-        for split in selects {
-            let rank = _mm256_set1_epi32(split.rank);
-            let [first, second] = load(codes.byte_add(usize::from(split.codes)));
-            let right = load(buffer.byte_add(usize::from(split.right)));
-            let left = load(buffer.byte_add(usize::from(split.left)));
-            let first = _mm256_and_si256(left[0], _mm256_cmpgt_epi8(rank, first));
-            let second = _mm256_and_si256(left[1], _mm256_cmpgt_epi8(rank, second));
-            store(result, [_mm256_max_epu8(right[0], first), _mm256_max_epu8(right[1], second)]);
-            result = result.add(1);
+        for split in last_lowest {
+            result = select_leaf(split, codes, result);
         }
+        for splits in selects {
+            for split in splits {
+                result = select_operand(split, codes, buffer, result);
+            }
+        }
+        for split in last_selects {
+            result = select_operand(split, codes, buffer, result);
+        }
+    }
+}
+
+/// The leaves that rows reach below a lowest split; gives the place of the next result.
+///
+/// # Safety
+/// The split's codes can be read, and the result written.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+unsafe fn select_leaf(split: &Lowest, codes: *const Bytes<i8>, result: *mut Bytes<u8>) -> *mut Bytes<u8> {
+    let (rank, right) = (_mm256_set1_epi32(split.rank), _mm256_set1_epi32(split.right));
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [first, second] = load(codes.byte_add(split.codes as usize));
+        // The mask of a row that goes left is -1: it takes the next leaf.
+        let first = _mm256_sub_epi8(right, _mm256_cmpgt_epi8(rank, first));
+        let second = _mm256_sub_epi8(right, _mm256_cmpgt_epi8(rank, second));
+        store(result, [first, second]);
+        result.add(1)
+    }
+}
+
+/// The leaves that rows reach below another split; gives the place of the next result.
+///
+/// # Safety
+/// The split's codes and operands can be read, and the result written.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+unsafe fn select_operand(
+    split: &Select,
+    codes: *const Bytes<i8>,
+    buffer: *const Bytes<u8>,
+    result: *mut Bytes<u8>,
+) -> *mut Bytes<u8> {
+    let rank = _mm256_set1_epi32(split.rank);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let [first, second] = load(codes.byte_add(usize::from(split.codes)));
+        let right = load(buffer.byte_add(usize::from(split.right)));
+        let left = load(buffer.byte_add(usize::from(split.left)));
+        let first = _mm256_and_si256(left[0], _mm256_cmpgt_epi8(rank, first));
+        let second = _mm256_and_si256(left[1], _mm256_cmpgt_epi8(rank, second));
+        store(result, [_mm256_max_epu8(right[0], first), _mm256_max_epu8(right[1], second)]);
+        result.add(1)
     }
 }
 
