@@ -20,6 +20,7 @@ pub(super) trait Kernel {
 
 impl Heap {
     /// Adds all leaves to the rows' sums.
+    #[inline(never)]
     pub(super) fn add_blocks<K: Kernel>(&self, isa: Isa, rows: &[f32], sums: &mut [f64]) {
         let tables = self.tables.get_or_init(|| Tables::new(self));
         let (n_features, n_outputs) = (self.slots.n_features(), self.meta.trees.len());

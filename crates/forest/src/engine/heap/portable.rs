@@ -10,7 +10,7 @@ pub(super) struct Walk;
 
 impl Kernel for Walk {
     #[inline]
-    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink) {
+    fn walk<const EXITS: usize, S: Sink>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut S) {
         let (tops, exits) = (trees.tops.as_chunks::<EXITS>().0, trees.exits.as_chunks::<EXITS>().0);
         for (tops, exits) in tops.as_chunks::<GROUP>().0.iter().zip(exits.as_chunks::<GROUP>().0) {
             let at = exits_of(tops, codes);

@@ -27,7 +27,10 @@ pub(super) trait Sink {
 /// A kernel: walks one row through trees.
 pub(super) trait Kernel {
     /// The number of trees is a multiple of [`GROUP`].
-    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink);
+    fn walk<const EXITS: usize, S: Sink>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut S);
+
+    /// Asks for what the walk of a single row reads first, which may not be in any cache.
+    fn fetch_ahead<const EXITS: usize>(_heap: &Heap) {}
 }
 
 impl Heap {
@@ -35,6 +38,7 @@ impl Heap {
     pub(super) fn add_rows<K: Kernel, const EXITS: usize>(&self, isa: Isa, rows: &[f32], sums: &mut [f64]) {
         let (n_features, n_outputs) = (self.slots.n_features(), self.meta.trees.len());
         if rows.len() == n_features {
+            K::fetch_ahead::<EXITS>(self);
             return self.add_block::<K, EXITS, 1>(isa, rows, sums);
         }
         for (rows, sums) in rows.chunks(BLOCK * n_features).zip(sums.chunks_mut(BLOCK * n_outputs)) {
@@ -43,6 +47,7 @@ impl Heap {
     }
 
     /// At most `ROWS` rows.
+    #[inline(never)]
     fn add_block<K: Kernel, const EXITS: usize, const ROWS: usize>(
         &self,
         isa: Isa,
@@ -85,7 +90,7 @@ fn add_one<K: Kernel, const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes
 }
 
 /// The sum of one output. Filling is added, too: -0, which changes nothing.
-struct Total(f32);
+pub(super) struct Total(f32);
 
 impl Sink for Total {
     #[inline(always)]

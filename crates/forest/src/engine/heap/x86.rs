@@ -7,12 +7,17 @@ use std::arch::asm;
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 use super::GROUP;
-use super::rows::{Kernel, Sink, Trees};
+use super::Heap;
+use super::rows::{Kernel, Sink, Total, Trees};
 use crate::engine::lines::LINE;
-use crate::engine::slots::Codes;
+use crate::engine::slots::{Codes, fetch};
 
 /// Groups whose exits are on their way from memory while the tops of the next one are walked.
 const AHEAD: usize = 4;
+/// Bytes of the walk's code, about.
+const CODE: usize = 2560;
+/// Bytes of the first tops.
+const FIRST_TOPS: usize = 2048;
 
 /// See the module.
 pub(super) struct Walk;
@@ -28,8 +33,8 @@ macro_rules! for_group {
 }
 
 impl Kernel for Walk {
-    #[inline]
-    fn walk<const EXITS: usize>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut impl Sink) {
+    #[inline(never)]
+    fn walk<const EXITS: usize, S: Sink>(trees: Trees<'_, EXITS>, codes: &Codes, sink: &mut S) {
         let n_groups = trees.tops.len() / (GROUP * EXITS);
         assert!(trees.exits.len() == trees.tops.len());
         let (tops, codes) = (trees.tops.as_ptr().cast::<u8>(), codes.0.as_ptr());
@@ -54,6 +59,14 @@ impl Kernel for Walk {
                 }
             }
         }
+    }
+
+    fn fetch_ahead<const EXITS: usize>(heap: &Heap) {
+        // The processor fetches code from memory a line or two at a time, and waits for each.
+        let code = Self::walk::<EXITS, Total> as fn(Trees<'_, EXITS>, &Codes, &mut Total);
+        fetch(code as *const u8, CODE);
+        heap.slots.fetch_ahead();
+        fetch(heap.tops().as_ptr().cast(), FIRST_TOPS.min(size_of_val(heap.tops())));
     }
 }
 

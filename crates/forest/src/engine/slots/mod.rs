@@ -27,6 +27,8 @@ mod build;
 #[cfg(test)]
 mod tests;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::fetch;
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
