@@ -109,7 +109,9 @@ impl Forest {
             #[cfg(feature = "onnx")]
             Format::Onnx => crate::onnx::from_bytes(bytes),
             #[cfg(not(feature = "onnx"))]
-            Format::Onnx => Err(ParseError::Unsupported(format!("{format}, in a build without the feature onnx,"))),
+            Format::Onnx => {
+                Err(ParseError::Unsupported(format!("{format}, in a build without the feature onnx,")))
+            }
             Format::XgboostJson => crate::xgboost::from_json(bytes),
             Format::XgboostUbj | Format::LightgbmText | Format::TribunalForest | Format::Compiled => {
                 Self::parse_served(bytes, format)

@@ -43,10 +43,10 @@ mod input;
 mod lightgbm;
 mod linear;
 mod link;
-#[cfg(feature = "pickle")]
-mod pickle;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(feature = "pickle")]
+mod pickle;
 mod shap;
 mod tree;
 mod tribunal_json;

@@ -49,7 +49,10 @@ fn a_compiled_model_answers_as_its_source() {
             (forest.n_trees(), forest.n_nodes(), forest.max_depth(), forest.n_outputs(), forest.has_covers()),
             "{name}"
         );
-        assert_eq!((loaded.feature_names(), loaded.objective()), (forest.feature_names(), forest.objective()));
+        assert_eq!(
+            (loaded.feature_names(), loaded.objective()),
+            (forest.feature_names(), forest.objective())
+        );
         let (mut expected, mut got) = (Vec::new(), Vec::new());
         forest.margins_with(Engine::Reference, &rows, &mut expected).unwrap();
         for engine in Engine::available(&loaded) {
@@ -69,7 +72,11 @@ fn a_compiled_model_answers_as_its_source() {
             loaded.contributions_batch(&rows, &mut got).unwrap();
             assert_eq!(format!("{expected:?}"), format!("{got:?}"), "{name}");
         }
-        assert_eq!(loaded.compile(loaded.source().unwrap(), &[]).unwrap(), compiled, "{name}: compiled twice");
+        assert_eq!(
+            loaded.compile(loaded.source().unwrap(), &[]).unwrap(),
+            compiled,
+            "{name}: compiled twice"
+        );
     }
 }
 
@@ -100,7 +107,10 @@ fn an_altered_file_is_refused() {
     let mut longer = compiled.clone();
     longer.extend([0; 64]);
     let error = Forest::parse(&longer, Format::Compiled).unwrap_err();
-    assert!(matches!(error, ParseError::Compiled { .. }) && error.to_string().contains("the file says"), "{error}");
+    assert!(
+        matches!(error, ParseError::Compiled { .. }) && error.to_string().contains("the file says"),
+        "{error}"
+    );
     let error = Forest::read_compiled(compiled.as_slice(), 1 << 40).unwrap_err();
     assert!(error.to_string().contains("more than the limit"), "{error}");
 }

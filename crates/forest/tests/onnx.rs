@@ -323,7 +323,7 @@ fn a_chain_of_equalities_is_a_set() {
         .with("nodes_falsenodeids", Ints(vec![2, 0, 3, 4, 6, 0, 0]))
         .with("nodes_missing_value_tracks_true", Ints(vec![0, 0, 1, 0, 0, 0, 0]))
         .with("target_nodeids", Ints(vec![1, 5, 6]));
-    let forest = read(&model(&[node.clone()], &["y"]));
+    let forest = read(&model(std::slice::from_ref(&node), &["y"]));
     assert_eq!(forest.n_nodes(), 5);
     let rows = [1.0, 0.0, 5.0, 0.0, 9.0, 0.0, 3.0, 0.0, 3.0, 5.0, f32::NAN, 0.0];
     assert_eq!(margins(&forest, &rows), [-1.0, -1.0, -1.0, 4.0, 2.0, -1.0]);
@@ -348,7 +348,10 @@ fn two_classes_have_one_probability() {
         .with("class_nodeids", Ints(vec![1, 1, 3, 4]))
         .with("class_ids", Ints(vec![0, 1, 1, 1]))
         .with("class_weights", Floats(vec![0.75, 0.25, 0.5, 1.0]));
-    assert_eq!(probabilities(&read(&model(&[both.clone()], &["y"])), &ROWS), [0.25, 0.5, 1.0, 0.25, 1.0]);
+    assert_eq!(
+        probabilities(&read(&model(std::slice::from_ref(&both), &["y"])), &ROWS),
+        [0.25, 0.5, 1.0, 0.25, 1.0]
+    );
     let softmax = read(&model(&[both.with("post_transform", S("SOFTMAX"))], &["y"]));
     assert_eq!((softmax.n_outputs(), softmax.link()), (2, Link::Softmax));
     assert_eq!(margins(&softmax, &ROWS[..4]), [0.75, 0.25, 0.0, 0.5]);

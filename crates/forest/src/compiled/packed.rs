@@ -364,15 +364,16 @@ impl Reader<'_> {
 
     fn split(&self, i: usize, nodes: &Nodes) -> Result<Node, String> {
         let number = self.splits.integer(i) as usize;
-        let split = self.table.get(number).ok_or_else(|| format!("split {number} of {}", self.table.len()))?;
+        let split =
+            self.table.get(number).ok_or_else(|| format!("split {number} of {}", self.table.len()))?;
         let (feature, right) = (split.feature, 0);
         if usize::from(feature) >= self.n_features {
             return Err(format!("splits on feature {feature}, the model has {}", self.n_features));
         }
         let rule = match split.kind {
             0..4 => {
-                let missing =
-                    [Missing::Left, Missing::Right, Missing::ZeroLeft, Missing::ZeroRight][usize::from(split.kind)];
+                let missing = [Missing::Left, Missing::Right, Missing::ZeroLeft, Missing::ZeroRight]
+                    [usize::from(split.kind)];
                 return Ok(Node::Numeric { feature, missing, threshold: f32::from_bits(split.value), right });
             }
             4 => CategoryRule::Lightgbm,

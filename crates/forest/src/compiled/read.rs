@@ -34,7 +34,8 @@ fn from_reader(mut reader: impl Read, length: u64) -> Result<Forest, ParseError>
     check_sum(&preamble, &lines)?;
     let file = Lines::from(lines);
     let end = LINE + u32::from_le(preamble.header_bytes) as usize;
-    let header = file.cast::<u8>().get(LINE..end).ok_or_else(|| unsound("the header is longer than the file"))?;
+    let header =
+        file.cast::<u8>().get(LINE..end).ok_or_else(|| unsound("the header is longer than the file"))?;
     let header: Header = serde_json::from_slice(header)
         .map_err(|source| ParseError::Json { format: crate::Format::Compiled, source })?;
     load(header, &file, end.div_ceil(LINE))
@@ -46,7 +47,9 @@ fn check_preamble(preamble: &Preamble, length: u64) -> Result<(), ParseError> {
     }
     let version = u32::from_le(preamble.version);
     if version != VERSION {
-        return Err(unsound(format!("version {version}, this build reads {VERSION}: compile the source again")));
+        return Err(unsound(format!(
+            "version {version}, this build reads {VERSION}: compile the source again"
+        )));
     }
     let declared = u64::from_le(preamble.file_bytes);
     if declared != length || !length.is_multiple_of(LINE as u64) {
@@ -143,7 +146,8 @@ impl Header {
         let mut nodes = Nodes::default();
         match self.layout {
             Some(meta) => {
-                let layout = Layout::from_parts(meta, layout, self.n_features, self.n_outputs).map_err(unsound)?;
+                let layout =
+                    Layout::from_parts(meta, layout, self.n_features, self.n_outputs).map_err(unsound)?;
                 prepared.set(layout, packed, self.source);
             }
             None if self.linear.is_some() => prepared.set_source(self.source),
@@ -169,7 +173,11 @@ impl Header {
 }
 
 fn length(what: &str, len: usize, expected: usize) -> Result<(), ParseError> {
-    if len == expected { Ok(()) } else { Err(unsound(format!("{len} values of {what}, expected {expected}"))) }
+    if len == expected {
+        Ok(())
+    } else {
+        Err(unsound(format!("{len} values of {what}, expected {expected}")))
+    }
 }
 
 impl Forest {

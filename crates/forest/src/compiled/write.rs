@@ -84,9 +84,9 @@ impl Forest {
                 let of = &thresholds[feature];
                 match (i + row) % 5 {
                     4 => f32::NAN,
-                    k => of.get((row * 3 + feature) % of.len().max(1)).map_or(row as f32, |t| {
-                        if k % 2 == 0 { *t } else { t.next_down() }
-                    }),
+                    k => of
+                        .get((row * 3 + feature) % of.len().max(1))
+                        .map_or(row as f32, |t| if k % 2 == 0 { *t } else { t.next_down() }),
                 }
             })
             .collect()

@@ -295,7 +295,9 @@ impl Forest {
     /// What a tree's leaf adds to the sum: its value, times the tree's weight if trees have weights.
     pub(crate) fn addend(&self, tree: usize, value: f64) -> f64 {
         match &self.aggregation {
-            Aggregation::SumF32 { tree_weights: Some(weights), .. } => f64::from(weights[tree] * value as f32),
+            Aggregation::SumF32 { tree_weights: Some(weights), .. } => {
+                f64::from(weights[tree] * value as f32)
+            }
             _ => value,
         }
     }

@@ -76,7 +76,6 @@ impl Forest {
             }
         }
     }
-
 }
 
 impl Nodes {

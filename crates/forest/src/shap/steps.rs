@@ -104,8 +104,7 @@ impl Nodes {
                 numbers.push(count);
                 count += u32::from(matches!(node, Node::Numeric { .. } | Node::Categorical { .. }));
             }
-            let steps: Vec<Step> =
-                (0..self.nodes.len()).filter_map(|at| self.step(at, &numbers)).collect();
+            let steps: Vec<Step> = (0..self.nodes.len()).filter_map(|at| self.step(at, &numbers)).collect();
             let roots = self.roots.iter().map(|&root| match self.nodes[root as usize] {
                 Node::Leaf { .. } | Node::Vector { .. } => None,
                 Node::Numeric { .. } | Node::Categorical { .. } => Some(numbers[root as usize] as usize),
