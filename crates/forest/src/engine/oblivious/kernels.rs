@@ -1,5 +1,8 @@
 //! Which kernel runs for a set of instructions.
-#![expect(unsafe_code, reason = "calls of functions that are compiled for more than every processor has")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "calls of functions that are compiled for more than every processor has")
+)]
 
 use super::super::real::Real;
 use super::batch::{self, Accumulator, Columns};
@@ -18,6 +21,10 @@ pub(super) fn least_block(isa: Isa) -> usize {
 }
 
 /// Positions of the leaves that a row reaches in the trees of `groups`, whose levels are `levels`.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(unused_variables, reason = "the look-ups of vectors depend on the number of slots")
+)]
 pub(super) fn positions(
     isa: Isa,
     n_slots: usize,
