@@ -2,7 +2,6 @@
 //! error that names it, or answers.
 
 #![cfg(feature = "catboost")]
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
