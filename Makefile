@@ -1,6 +1,6 @@
 # The menu of developer commands. `make` alone prints it.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit test-e2e lint fmt package dataset train golden bench-forest clean
+.PHONY: help demo demo-stop test test-unit test-e2e sanitize fuzz lint fmt package dataset train golden bench-forest clean
 
 help: ## Print this menu
 	@echo "Tribunal: scores domain names and IP addresses. Commands:"
@@ -20,6 +20,12 @@ test-unit: ## The Rust tests only
 
 test-e2e: ## The end-to-end tests only (after `make package`)
 	@scripts/test.sh e2e
+
+sanitize: ## The tests of the engines' kernels under valgrind
+	@scripts/test.sh sanitize
+
+fuzz: ## Fuzz crates/forest for ten minutes (longer: scripts/fuzz.sh --seconds N)
+	@scripts/fuzz.sh --seconds 110
 
 lint: ## Format check, clippy with warnings denied, licences, bans and sources of dependencies
 	@scripts/test.sh lint

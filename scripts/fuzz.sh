@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes crates/forest, by coverage and for a bounded time, on the stable toolchain (fuzz/src/main.rs says how).
 #   scripts/fuzz.sh [--seconds N] [--keep] [TARGET...]    N seconds (4) for each target (all)
-#     --keep: afterwards adds the smallest inputs that reach new code to fuzz/corpus, to be committed
+#     --keep: afterwards adds inputs that reach new code to fuzz/corpus, to be committed
 #   scripts/fuzz.sh --run TARGET FILE...                  runs these inputs only
 # It starts from fuzz/corpus, fuzz/regressions, models of tests/golden, and what earlier runs found (target/fuzz/found).
 # An input that panics, takes more than a second or more than a gigabyte ends the run; it is left in target/fuzz/faults.
@@ -15,7 +15,7 @@ FUZZ="$ROOT/target/fuzz"
 MAX_BYTES=20000
 MEMORY_MIB=1024
 KEEP_BYTES=3000 # of an input that is kept
-KEEP_TOTAL=40000 # of all that are kept of a target
+KEEP_TOTAL=25000 # of all that are kept of a target
 
 seconds=4 keep='' run=''
 while [[ "${1:-}" == --* ]]; do
@@ -65,16 +65,20 @@ fuzz() {
         -artifact_prefix="$FUZZ/faults/$target-" "${inputs[@]}" >"$FUZZ/logs/$target" 2>&1
 }
 
-# The smallest inputs of a target that together reach what all reach, as far as they are small.
+# Of what was found: inputs that together reach all code that the seeds do not. Compiled files are not kept, since a
+# change of the compiled form or of a layout makes them worthless.
 keep() {
-    local target=$1 inputs total=0 file size
+    local target=$1 inputs total=0 file size merged="$FUZZ/merged"
+    if [ "$target" = tribunal-compiled ]; then return; fi
     mapfile -t inputs < <(folders "$target")
-    rm -rf "$FUZZ/merged"; mkdir -p "$FUZZ/merged" "fuzz/corpus/$target"
-    fuzzer "$target" -merge=1 "$FUZZ/merged" "${inputs[@]}" >"$FUZZ/logs/$target-merge" 2>&1
+    rm -rf "$merged"; mkdir -p "$merged" "fuzz/corpus/$target"
+    if [ -d "$FUZZ/seeds/$target" ]; then cp "$FUZZ/seeds/$target/"* "$merged/"; fi
+    fuzzer "$target" -set_cover_merge=1 -use_counters=0 "$merged" "${inputs[@]}" >"$FUZZ/logs/$target-merge" 2>&1
     while read -r size file; do
+        if [ -e "$FUZZ/seeds/$target/${file##*/}" ]; then continue; fi
         total=$((total + size))
         if [ "$size" -le $KEEP_BYTES ] && [ $total -le $KEEP_TOTAL ]; then cp "$file" "fuzz/corpus/$target/"; fi
-    done < <(find "$FUZZ/merged" -type f -printf '%s %p\n' | sort -n)
+    done < <(find "$merged" -type f -printf '%s %p\n' | sort -n)
 }
 
 report() {
@@ -119,5 +123,5 @@ done
 [ ${#failed[@]} -eq 0 ] || die "${#failed[@]} of ${#targets[@]} targets found a fault"
 if [ -n "$keep" ]; then
     for target in "${targets[@]}"; do keep "$target"; done
-    say "kept in fuzz/corpus: $(find fuzz/corpus -type f | wc -l) inputs, $(du -sb --apparent-size fuzz/corpus | cut -f1) bytes"
+    say "kept in fuzz/corpus: $(find fuzz/corpus -type f | wc -l) inputs, $(cat fuzz/corpus/*/* | wc -c) bytes"
 fi

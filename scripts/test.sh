@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Everything that CI runs; with an argument, one part of it.
-#   scripts/test.sh [lint | rust | package | node | python | e2e]
+#   scripts/test.sh [lint | rust | sanitize | fuzz | package | node | python | e2e]
+# Not in CI, for it takes options of rustc that are not stable:
+#   scripts/test.sh asan      the tests of the engines' kernels with AddressSanitizer, AVX-512 included
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-PARTS=(lint rust package node python e2e)
+PARTS=(lint rust sanitize fuzz package node python e2e)
 CARGO_DENY_VERSION=0.20.2
 
 ensure_cargo_deny() {
@@ -19,6 +21,40 @@ part_lint() {
     "$ROOT/.tools/bin/cargo-deny" check licenses bans sources
 }
 part_rust() { cargo test --workspace --locked; }
+# The engines' kernels have the crate's only unchecked reads and writes: their own tests, and models of every layout,
+# under valgrind. It shows processors with AVX2 and without AVX-512.
+part_sanitize() {
+    if ! command -v valgrind >/dev/null; then
+        say "left out: valgrind is not installed. Debian, Ubuntu: apt-get install valgrind"
+        return
+    fi
+    local built binaries binary filter failed=''
+    built=$(cargo test --workspace --locked --no-run 2>&1) || die "$built"
+    mapfile -t binaries < <(sed -nE 's/.*\((.*\/(tribunal_forest|corpus)-[0-9a-f]+)\)$/\1/p' <<<"$built")
+    [ ${#binaries[@]} -eq 2 ] || die "not two test binaries: ${binaries[*]}"
+    for binary in "${binaries[@]}"; do
+        case $binary in */corpus-*) filter=small_models ;; *) filter=engine:: ;; esac
+        valgrind --quiet --error-exitcode=9 "$binary" --test-threads=1 "$filter" >"$binary.valgrind" 2>&1 &
+    done
+    for binary in "${binaries[@]}"; do wait -n || failed=1; done
+    for binary in "${binaries[@]}"; do
+        if [ -n "$failed" ]; then cat "$binary.valgrind"; fi
+        grep -E '^test result: ok. [1-9]' "$binary.valgrind" || failed=1
+    done
+    [ -z "$failed" ] || die "the kernels' tests fail under valgrind"
+}
+part_asan() {
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR="$ROOT/target/asan" \
+        cargo test --locked -p tribunal-forest --lib --test corpus \
+        --target "$(rustc -vV | sed -n 's/^host: //p')" -- engine:: small_models
+}
+part_fuzz() {
+    if command -v c++ >/dev/null; then
+        scripts/fuzz.sh
+    else
+        say "left out: no C++ compiler (c++), which builds libFuzzer. Debian, Ubuntu: apt-get install g++"
+    fi
+}
 part_package() { scripts/build.sh; }
 part_node() { ensure_npm; npm test; }
 part_python() {
