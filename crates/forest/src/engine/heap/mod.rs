@@ -16,23 +16,34 @@
 //!
 //! Trees are in the order of their outputs, and within an output in that of the file, which is that of the sum.
 //!
-//! Which kernel takes a call: see [`batch_from`].
+//! Kernels:
+//!
+//! - `rows`: row by row, several trees side by side; in plain Rust (`portable`), with steps in assembly (`x86`), with
+//!   AVX-512 (`avx512`);
+//! - `batch`: 32 rows at once (`avx2`), which then walk one tree after the other.
+//!
+//! The rule: with AVX2, rows go in blocks of 32, but for the last ones, which go one by one if they are fewer than 20
+//! (24 with AVX-512). Without AVX2, all rows go one by one: blocks in plain Rust took a quarter longer.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
 mod batch;
 mod build;
 mod portable;
 mod rows;
+#[cfg(target_arch = "x86_64")]
 mod tables;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "x86_64")]
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -42,8 +53,6 @@ use super::lines::{LINE, Line, Lines};
 use super::slots::{CodedSplit, Slots, SlotsMeta};
 use crate::MAX_TREES;
 use crate::forest::Forest;
-use tables::Tables;
-use tile::BLOCK;
 
 /// Levels in the lines of exits.
 const EXIT_LEVELS: usize = 3;
@@ -51,8 +60,6 @@ const EXIT_LEVELS: usize = 3;
 const MAX_LEVELS: usize = 8;
 /// Trees that are walked side by side; the layout is filled up to a multiple.
 const GROUP: usize = 10;
-/// Fewest rows that are worth a block.
-const LEAST_ROWS: usize = BLOCK / 2;
 
 /// What the layout knows besides its lines.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -107,7 +114,8 @@ pub(crate) struct Heap {
     tops: Lines,
     exits: Lines,
     /// For many rows; derived when they first come.
-    tables: OnceLock<Tables>,
+    #[cfg(target_arch = "x86_64")]
+    tables: OnceLock<tables::Tables>,
     /// For AVX-512; derived when it is first used.
     #[cfg(target_arch = "x86_64")]
     planes: OnceLock<avx512::Planes>,
@@ -153,6 +161,7 @@ impl Heap {
             tops,
             exits,
             arena,
+            #[cfg(target_arch = "x86_64")]
             tables: OnceLock::new(),
             #[cfg(target_arch = "x86_64")]
             planes: OnceLock::new(),
@@ -164,17 +173,21 @@ impl Heap {
         for sums in sums.chunks_exact_mut(forest.n_outputs) {
             sums.iter_mut().enumerate().for_each(|(output, sum)| *sum = forest.start(output));
         }
-        let n_features = self.slots.n_features();
-        let n_blocks = batch_rows(isa, rows.len() / n_features);
-        let (in_blocks, others) = rows.split_at(n_blocks * n_features);
-        let (block_sums, other_sums) = sums.split_at_mut(n_blocks * forest.n_outputs);
         #[cfg(target_arch = "x86_64")]
-        if !in_blocks.is_empty() {
-            self.add_blocks::<avx2::Avx2>(isa, in_blocks, block_sums);
+        if matches!(isa, Isa::Avx2 | Isa::Avx512) {
+            let n_features = self.slots.n_features();
+            let n_rows = block_rows(isa, rows.len() / n_features);
+            let (in_blocks, others) = rows.split_at(n_rows * n_features);
+            let (block_sums, other_sums) = sums.split_at_mut(n_rows * forest.n_outputs);
+            if n_rows > 0 {
+                self.add_blocks::<avx2::Avx2>(isa, in_blocks, block_sums);
+            }
+            if !others.is_empty() {
+                self.add_each(isa, others, other_sums);
+            }
+            return;
         }
-        if !others.is_empty() {
-            self.add_each(isa, others, other_sums);
-        }
+        self.add_each(isa, rows, sums);
     }
 
     /// Row by row.
@@ -209,12 +222,12 @@ impl Heap {
     }
 }
 
-/// How many of so many rows go to the kernel that takes blocks: all of them, or all but the last ones, if those would
-/// fill less than half a block.
-fn batch_rows(isa: Isa, rows: usize) -> usize {
-    match isa {
-        Isa::Avx2 | Isa::Avx512 if rows % BLOCK < LEAST_ROWS => rows - rows % BLOCK,
-        Isa::Avx2 | Isa::Avx512 => rows,
-        Isa::Portable | Isa::Neon => 0,
-    }
+/// How many of so many rows go to the kernel that takes blocks: all of them, or all but the last ones, if those are too
+/// few. A block takes its time whether it is full or not: as long as 20 rows one by one with AVX2, and as 24 with
+/// AVX-512 (for a thousand trees of eight levels, and for a hundred of six).
+#[cfg(target_arch = "x86_64")]
+fn block_rows(isa: Isa, n_rows: usize) -> usize {
+    let least = if isa == Isa::Avx512 { 24 } else { 20 };
+    let last = n_rows % tile::BLOCK;
+    if last < least { n_rows - last } else { n_rows }
 }
