@@ -5,6 +5,7 @@
 //! forest decides, and choose between a kernel for single rows and one for many by the number of rows.
 
 mod direct;
+mod fetch;
 mod heap;
 mod isa;
 mod leafwise;

@@ -18,13 +18,17 @@
 //!
 //! Kernels:
 //!
-//! - `rows`: row by row, several trees side by side; in plain Rust (`portable`), with steps in assembly (`x86`), with
+//! - `rows`: row by row, several trees side by side; in plain Rust (`portable`), with steps in assembly (`x86`, `aarch64`), with
 //!   AVX-512 (`avx512`);
 //! - `batch`: 32 rows at once (`avx2`), which then walk one tree after the other.
 //!
 //! The rule: with AVX2, rows go in blocks of 32, but for the last ones, which go one by one if they are fewer than 20
 //! (24 with AVX-512). Without AVX2, all rows go one by one: blocks in plain Rust took a quarter longer.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod assembly;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -208,7 +212,9 @@ impl Heap {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if Self::has_avx512(EXITS) => self.add_avx512::<EXITS>(rows, sums),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::Avx512 => self.add_rows::<x86::Walk, EXITS>(isa, rows, sums),
+            Isa::Avx2 | Isa::Avx512 => self.add_rows::<assembly::Walk, EXITS>(isa, rows, sums),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => self.add_rows::<assembly::Walk, EXITS>(isa, rows, sums),
             _ => self.add_rows::<portable::Walk, EXITS>(isa, rows, sums),
         }
     }

@@ -6,10 +6,8 @@ use std::arch::x86_64::*;
 
 use super::{Codes, Entry, MAX_SLOTS, Slots, WIDE};
 use crate::engine::Isa;
+use crate::engine::fetch::fetch;
 use crate::engine::lines::LINE;
-
-/// Bytes of the quantiser's code, about.
-const CODE: usize = 1472;
 
 impl Slots {
     /// As [`Slots::codes_avx2`], for callers that were not compiled for AVX2; the caller knows that the processor
@@ -20,12 +18,9 @@ impl Slots {
         unsafe { self.codes_avx2(row, out) }
     }
 
-    /// Asks for what the codes of a single row need first, and may not be in any cache: their code and pivots.
-    pub(crate) fn fetch_ahead(&self) {
-        let code = Self::codes_avx2 as unsafe fn(&Self, &[f32], &mut Codes);
-        fetch(code as *const u8, CODE);
-        fetch(self.entries().as_ptr().cast(), size_of_val(self.entries()));
-        fetch(self.pivots.as_slice().as_ptr().cast(), size_of_val(self.pivots.as_slice()));
+    /// Where the code of the quantiser is, and how much, about.
+    pub(super) fn code_avx2() -> (*const u8, usize) {
+        (Self::codes_avx2 as unsafe fn(&Self, &[f32], &mut Codes) as *const u8, 1472)
     }
 
     /// The codes of one row.
@@ -57,7 +52,7 @@ impl Slots {
             let x = unsafe { *row.get_unchecked(usize::from(entry.feature)) };
             let n = count(pivots, _mm256_set1_ps(x));
             *full = n as u8;
-            _mm_prefetch::<_MM_HINT_T0>(thresholds.wrapping_add(usize::from(entry.line) + n).cast());
+            fetch(thresholds.wrapping_add(usize::from(entry.line) + n).cast(), LINE);
         }
     }
 
@@ -90,14 +85,6 @@ impl Slots {
                 *out.0.get_unchecked_mut(usize::from(entry.left)) = code(entry.skip_left) & !mask;
             }
         }
-    }
-}
-
-/// Asks for the lines of so many bytes.
-pub(crate) fn fetch(start: *const u8, bytes: usize) {
-    for at in (0..bytes).step_by(LINE) {
-        // SAFETY: x86-64 has SSE; a prefetch reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(at).cast()) };
     }
 }
 

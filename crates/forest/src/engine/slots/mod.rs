@@ -27,12 +27,11 @@ mod build;
 #[cfg(test)]
 mod tests;
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use avx2::fetch;
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::Isa;
+use super::fetch::fetch;
 use super::lines::{LINE, Lines};
 use super::reference::category_goes_left;
 use crate::tree::CategoryRule;
@@ -265,6 +264,17 @@ impl Slots {
     /// The lines that [`Slots::from_parts`] takes.
     pub(crate) fn arena(&self) -> &Lines {
         &self.arena
+    }
+
+    /// Asks for what the codes of a single row need first, and may not be in any cache: their code and pivots.
+    pub(crate) fn fetch_ahead(&self) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let (code, bytes) = Self::code_avx2();
+            fetch(code, bytes);
+        }
+        fetch(self.entries().as_ptr().cast(), size_of_val(self.entries()));
+        fetch(self.pivots.as_slice().as_ptr().cast(), size_of_val(self.pivots.as_slice()));
     }
 
     /// The codes of one row, which went through [`crate::Forest::transformed`].
