@@ -120,7 +120,7 @@ for target in "${failed[@]}"; do
     grep -v '^#' "$FUZZ/logs/$target" | tail -n 40
     say "$target failed; the log is $FUZZ/logs/$target, the input $(ls -t "$FUZZ/faults/$target"-* 2>/dev/null | head -n 1)"
 done
-[ ${#failed[@]} -eq 0 ] || die "${#failed[@]} of ${#targets[@]} targets found a fault"
+[ ${#failed[@]} -eq 0 ] || die "${#failed[@]} of ${#targets[@]} targets failed"
 if [ -n "$keep" ]; then
     for target in "${targets[@]}"; do keep "$target"; done
     say "kept in fuzz/corpus: $(find fuzz/corpus -type f | wc -l) inputs, $(cat fuzz/corpus/*/* | wc -c) bytes"
