@@ -124,3 +124,29 @@ fn what_is_no_model_is_refused_with_the_formats_that_are_read() {
     let output = tribunal(&["model", "inspect", "x.bin", "--format", "tensorflow"], folder.path());
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn a_closed_output_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    rows_csv(folder.path());
+    let model = golden("xgboost-logistic/model.ubj");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tribunal"))
+        .args([
+            "model",
+            "predict",
+            model.to_str().unwrap(),
+            "--rows",
+            "rows.csv",
+            "--output",
+            "contributions",
+        ])
+        .current_dir(folder.path())
+        .env_clear()
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}

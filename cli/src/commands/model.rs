@@ -158,12 +158,13 @@ impl RowsArgs {
     fn answers(&self, forest: &Forest) -> anyhow::Result<Matrix> {
         let rows = Matrix::read(&self.rows)?.into_rows(forest.n_features(), forest.feature_names());
         let rows = rows.with_context(|| format!("cannot use {}", shown(&self.rows)))?;
-        self.note(&rows);
+        self.note(&rows, forest);
         answers::compute(forest, &rows.values, self.output)
     }
 
-    fn note(&self, rows: &Rows) {
-        if rows.rounded > 0 {
+    fn note(&self, rows: &Rows, forest: &Forest) {
+        // A trainer that computes in 32 bits rounds likewise.
+        if rows.rounded > 0 && !forest.is_single() {
             show::note(&format!(
                 "note: {} in {} not exactly 32-bit floats and rounded; a trainer that reads them in 64 bits may \
                  answer differently next to a threshold",

@@ -1,5 +1,7 @@
 //! Which instructions the processor has.
 
+use std::sync::OnceLock;
+
 /// A set of instructions that the kernels are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Isa {
@@ -45,6 +47,11 @@ impl Isa {
 
     /// The best that this processor has.
     pub(crate) fn best() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(Self::find_best)
+    }
+
+    fn find_best() -> Self {
         Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
     }
 }
