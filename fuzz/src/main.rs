@@ -5,7 +5,7 @@
 //! only thing for which `cargo fuzz` asks for nightly. `scripts/fuzz.sh` passes it. Instead of AddressSanitizer,
 //! overflow checks and debug assertions are on, and the script bounds memory and time; the crate's `unsafe` is in the
 //! kernels, which the target `engines` compares with the reference and `scripts/test.sh sanitize` runs under valgrind.
-//! Tried and left: AFL and honggfuzz (tools and C libraries to install first), bolero (the same libFuzzer with one
+//! Considered and left: AFL and honggfuzz (tools and C libraries to install first), bolero (the same libFuzzer with one
 //! more layer), a mutating driver without coverage (it does not come past the first checks of a format).
 //!
 //! One program holds all targets, so that it is linked once: `TRIBUNAL_FUZZ_TARGET` names the target (see
