@@ -111,8 +111,11 @@ impl Matrix {
 
 /// Positions of the wanted columns, and the names of those that are not wanted.
 fn by_name(have: &[String], want: &[String]) -> anyhow::Result<(Vec<usize>, Vec<String>)> {
-    let positions: std::collections::HashMap<&str, usize> =
-        have.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    let mut positions = std::collections::HashMap::new();
+    for (i, name) in have.iter().enumerate() {
+        let before = positions.insert(name.as_str(), i);
+        ensure!(before.is_none(), "two columns have the name {}", crate::output::escape(name));
+    }
     let missing: Vec<&str> =
         want.iter().map(String::as_str).filter(|name| !positions.contains_key(name)).collect();
     if !missing.is_empty() {
@@ -185,6 +188,9 @@ mod tests {
         let csv = matrix("c,a\n3,1\n", "x.csv").unwrap();
         let error = csv.clone().into_rows(2, Some(&names(&["a", "q"]))).unwrap_err();
         assert_eq!(error.to_string(), "1 of the model's 2 features are not among the columns: q");
+        let twice = matrix("a,b,a\n3,1,2\n", "x.csv").unwrap();
+        let error = twice.into_rows(2, Some(&names(&["a", "b"]))).unwrap_err();
+        assert_eq!(error.to_string(), "two columns have the name a");
         let error = csv.into_rows(3, None).unwrap_err();
         assert_eq!(error.to_string(), "the rows have 2 columns, the model takes 3 features");
     }
@@ -199,6 +205,10 @@ mod tests {
         assert_eq!((by_position.columns, by_position.rows(), by_position.names), (2, 2, None));
         let error = format!("{:#}", matrix("[1, 2]\n[1]\n", "x.jsonl").unwrap_err());
         assert!(error.ends_with("line 2: 1 values, the lines before have 2"), "{error}");
+        // A few hundred kilobytes that would be a table of gigabytes.
+        let wide: String = (0..20_000).map(|i| format!("{{\"{i}\": 1}}\n")).collect();
+        let error = format!("{:#}", matrix(&wide, "x.jsonl").unwrap_err());
+        assert!(error.ends_with("more than the limit 67108864"), "{error}");
         let error = format!("{:#}", matrix("[1, \"x\"]\n", "x.jsonl").unwrap_err());
         assert!(error.ends_with("line 1: \"x\" is not a number"), "{error}");
     }

@@ -13,7 +13,10 @@ pub(crate) fn read(reader: impl Read) -> anyhow::Result<Matrix> {
     let DType::Plain(kind) = file.dtype() else { bail!("a structured array, need plain numbers") };
     let shape: Vec<usize> = file.shape().iter().map(|&n| usize::try_from(n)).collect::<Result<_, _>>()?;
     ensure!(!shape.is_empty(), "an array without dimensions, need rows");
-    let columns: usize = shape[1..].iter().product();
+    let values = shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+    ensure!(values.is_some(), "an array of {shape:?}, more values than can be counted");
+    // Without rows the product is zero whatever the columns are; such an array is refused by who reads.
+    let columns = shape[1..].iter().try_fold(1_usize, |product, &n| product.checked_mul(n)).unwrap_or(0);
     let fortran = file.order() == Order::Fortran && shape.len() > 1;
     ensure!(!fortran || shape.len() == 2, "a Fortran-ordered array of {} dimensions", shape.len());
     let values = match (kind.type_char(), kind.size_field()) {

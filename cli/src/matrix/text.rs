@@ -11,6 +11,8 @@ use crate::output::{cut, escape};
 
 /// Longest line of JSON.
 const MAX_LINE: u64 = 64 << 20;
+/// Most values that lines of JSON may lack, in all: 512 MiB of them.
+const MAX_LACKING: usize = 1 << 26;
 
 /// Reads CSV; its first line names the columns.
 pub(crate) fn read_csv(reader: impl Read) -> anyhow::Result<Matrix> {
@@ -55,7 +57,7 @@ pub(crate) fn read_json_lines(mut reader: impl BufRead) -> anyhow::Result<Matrix
             table.push(value).with_context(|| format!("line {number}"))?;
         }
     }
-    Ok(table.finish())
+    table.finish()
 }
 
 #[derive(Default)]
@@ -63,6 +65,8 @@ struct JsonTable {
     positions: HashMap<String, usize>,
     names: Vec<String>,
     rows: Vec<Vec<f64>>,
+    /// Values that no line holds.
+    lacking: usize,
 }
 
 impl JsonTable {
@@ -78,6 +82,7 @@ impl JsonTable {
             Value::Object(members) => {
                 let arrays = self.names.is_empty() && !self.rows.is_empty();
                 ensure!(!arrays, "an object, the lines before are arrays");
+                self.lack(self.names.len().saturating_sub(members.len()))?;
                 let mut row = vec![f64::NAN; self.names.len()];
                 for (name, value) in members {
                     let value = json_number(&value)?;
@@ -97,8 +102,20 @@ impl JsonTable {
         Ok(())
     }
 
-    fn finish(self) -> Matrix {
+    /// Counts values that are put in where lines lack a name: a short file may not become a huge table.
+    fn lack(&mut self, values: usize) -> anyhow::Result<()> {
+        self.lacking = self.lacking.saturating_add(values);
+        let lacking = self.lacking;
+        ensure!(
+            lacking <= MAX_LACKING,
+            "the lines lack {lacking} names of others, more than the limit {MAX_LACKING}"
+        );
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<Matrix> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        self.lack(self.rows.iter().map(|row| columns - row.len()).sum())?;
         let mut values = Vec::with_capacity(columns * self.rows.len());
         for row in self.rows {
             let missing = columns - row.len();
@@ -106,7 +123,7 @@ impl JsonTable {
             values.extend(std::iter::repeat_n(f64::NAN, missing));
         }
         let names = (!self.names.is_empty()).then_some(self.names);
-        Matrix { values: Values::Double(values), columns, names }
+        Ok(Matrix { values: Values::Double(values), columns, names })
     }
 }
 
