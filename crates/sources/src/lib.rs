@@ -1,10 +1,18 @@
-//! Data sets that extraction asks: compact, checksummed, searched where they lie.
+//! What extraction asks: data sets, MySQL, MongoDB, HTTP services, DNS.
+//!
+//! A file `sources.toml` ([`config`]) declares the sources; each is asked through one port ([`Source`]) about the
+//! entities of a batch. A source that fails costs its own features and never the score.
 //!
 //! [`IpRanges`] says which network and country an IP address belongs to. It is compiled once from published
 //! tables ([`compile`]) and read by every function from the bytes of one file.
 //!
-//! Nothing here asks a server, and nothing here knows of features.
+//! Nothing here makes a request to an entity itself.
 
+pub mod config;
 pub mod ranges;
+pub mod secret;
+pub mod source;
 
+pub use config::Declaration;
 pub use ranges::{About, DatasetError, Input, IpRanges, Origin, Summary, Table, compile};
+pub use source::{Record, Replies, Reply, Source, SourceError, Subject};

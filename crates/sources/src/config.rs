@@ -1,0 +1,521 @@
+//! `sources.toml`: what is asked, how, and what is made of the answers. No code for a new source.
+//!
+//! The types are the file's form, one field per key; docs/sources.md and docs/sources.schema.json say the same to
+//! a person and to an editor. [`Declaration::parse`] checks what types cannot say, and names the line and the key
+//! of what is wrong.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tribunal_core::Kind;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declaration {
+    /// Time for all sources of one batch.
+    #[serde(default)]
+    pub budget: Budget,
+    /// The sources, by name (1 to 32 of a-z 0-9 _ -).
+    #[serde(default)]
+    pub sources: BTreeMap<String, SourceConfig>,
+}
+
+/// Time for all sources of one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Budget {
+    /// Milliseconds from 10 to 6,000; sources that have not answered by then are `timeout`.
+    pub timeout_ms: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { timeout_ms: 2_500 }
+    }
+}
+
+/// One source. Exactly one of the tables `dataset`, `mysql`, `mongodb`, `http`, `dns` says how it is asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// What it knows, for a person.
+    #[serde(default)]
+    pub description: String,
+    /// Kinds of entity that it is asked about; both if not given.
+    #[serde(default = "both_kinds")]
+    #[schemars(with = "Vec<String>")]
+    pub kinds: Vec<Kind>,
+    /// Whether it is asked at all.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Milliseconds from 1 to 6,000 that asking may take, within the budget of the batch.
+    #[serde(default = "default_timeout")]
+    pub timeout_ms: u64,
+    /// Requests under way at once, from 1 to 64, per environment.
+    #[serde(default = "default_concurrency")]
+    pub concurrency: usize,
+    /// The strictest marking of an entity that it is still asked about. Default: `clear` for `http` and `dns`,
+    /// `amber+strict` for `mysql` and `mongodb`; a data set is always asked, nothing leaves the function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tlp: Option<Tlp>,
+    /// What is kept of its answers.
+    #[serde(default)]
+    pub cache: CacheConfig,
+    /// When it is left alone after failures.
+    #[serde(default)]
+    pub breaker: BreakerConfig,
+    /// How often it may be asked, over all environments; unlimited if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaConfig>,
+    /// A page about an entity, for an analyst; `{entity}` is replaced, percent-encoded. It is never fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// What becomes a feature.
+    #[serde(default)]
+    pub features: Vec<FeatureConfig>,
+    /// What becomes evidence.
+    #[serde(default)]
+    pub evidence: Vec<EvidenceConfig>,
+    /// An entity that it knows, for `tribunal sources check`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+    /// A published or local data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<DatasetConfig>,
+    /// A MySQL or MariaDB server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mysql: Option<MysqlConfig>,
+    /// A server of the MongoDB protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mongodb: Option<MongodbConfig>,
+    /// An HTTP service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpConfig>,
+    /// The domain name system. Asking tells the owner of the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsConfig>,
+}
+
+fn both_kinds() -> Vec<Kind> {
+    vec![Kind::Domain, Kind::Ip]
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn default_timeout() -> u64 {
+    800
+}
+
+const fn default_concurrency() -> usize {
+    8
+}
+
+/// A marking of the traffic light protocol 2.0, least strict first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tlp {
+    /// May go anywhere.
+    Clear,
+    /// To the community.
+    Green,
+    /// To the organisation and its clients.
+    Amber,
+    /// To the organisation alone.
+    #[serde(rename = "amber+strict")]
+    AmberStrict,
+    /// To the recipient alone.
+    Red,
+}
+
+/// What is kept of a source's answers, by entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CacheConfig {
+    /// Most answers held in memory, from 0 (none) to 1,000,000. A data set is never cached.
+    pub entries: usize,
+    /// Seconds that an answer with a fact is kept.
+    pub positive_s: u64,
+    /// Seconds that "knows nothing" is kept.
+    pub negative_s: u64,
+    /// Whether answers are shared by all environments, in DynamoDB: for sources that cost money or quota.
+    pub shared: bool,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self { entries: 10_000, positive_s: 3_600, negative_s: 600, shared: false }
+    }
+}
+
+/// When a source is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerConfig {
+    /// Batches in a row that fail until the circuit opens, from 1 to 1,000.
+    pub failures: u32,
+    /// Seconds until one batch tries it again, from 1 to 3,600.
+    pub open_s: u64,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> Self {
+        Self { failures: 5, open_s: 30 }
+    }
+}
+
+/// How often a source may be asked: a bucket of tokens, one for each request, shared by all environments.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaConfig {
+    /// Requests that come back per `per_s` seconds, from 1.
+    pub requests: u64,
+    /// Seconds, from 1 to 2,678,400 (31 days).
+    pub per_s: u64,
+    /// Most tokens that the bucket holds; `requests` if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<u64>,
+    /// How many times an entity that the quota left out is queued again to be scored with it, from 0 to 10.
+    #[serde(default = "default_rescore")]
+    pub rescore: u32,
+}
+
+const fn default_rescore() -> u32 {
+    2
+}
+
+/// A feature made of an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureConfig {
+    /// Unique over all features: 1 to 64 of a-z 0-9 _, starting with a letter.
+    pub name: String,
+    /// What is read of every row: a field, or a JSON pointer (`/data/attributes/votes`); the rows themselves if not
+    /// given. Arrays are read element by element.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// What is done with the values, in order.
+    #[serde(default)]
+    pub transform: Vec<Transform>,
+    /// The value when the source answers that it knows nothing; by default what the transforms make of no values
+    /// (`count` and `flag`: 0; else missing).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty: Option<f32>,
+    /// Least value: what is less becomes it.
+    #[serde(default)]
+    pub min: f32,
+    /// Greatest value: what is greater becomes it.
+    #[serde(default = "default_max")]
+    pub max: f32,
+    /// Unit, for a person.
+    #[serde(default)]
+    pub unit: String,
+    /// What the number says, in one sentence.
+    #[serde(default)]
+    pub meaning: String,
+    /// Kinds of entity that it is made for; those of the source if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<String>>")]
+    pub kinds: Option<Vec<Kind>>,
+}
+
+const fn default_max() -> f32 {
+    1_000_000.0
+}
+
+/// One step from the values of a field to a number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// How many values there are.
+    Count,
+    /// How many different values there are.
+    Distinct,
+    /// 1 if any value is neither null, false, zero nor empty; else 0.
+    Flag,
+    /// The greatest number, or the latest time.
+    Max,
+    /// The least number, or the earliest time.
+    Min,
+    /// The sum of the numbers.
+    Sum,
+    /// The mean of the numbers.
+    Mean,
+    /// The first value.
+    First,
+    /// ln(1 + x) of every number; negative ones are dropped.
+    Log1p,
+    /// log10 of every number; those not above zero are dropped.
+    Log10,
+    /// Days from every time to the time of scoring; not below 0.
+    AgeDays,
+    /// Characters of every text.
+    Length,
+    /// Keeps the values that equal one of these.
+    Equals(Vec<serde_json::Value>),
+    /// Keeps the texts that contain one of these, in any case.
+    Contains(Vec<String>),
+    /// Multiplies every number.
+    Scale(f64),
+    /// The number of the first text in this map, by text.
+    Lookup(BTreeMap<String, f64>),
+}
+
+/// Evidence made of an answer: one item for every row that has the value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceConfig {
+    /// What it says: `seen on a feed`.
+    pub fact: String,
+    /// The value observed: a field or a JSON pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// When it was first seen: a field or a JSON pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<String>,
+    /// When it was last seen: likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+}
+
+/// A secret by its name in Secrets Manager, or in the environment ([`crate::secret::variable_of`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRef {
+    /// Name of the secret.
+    pub secret: String,
+    /// Field of a JSON secret; the whole secret if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// The address of a server: a secret, or a URL without a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Connection {
+    /// A URL that is a secret.
+    Secret(SecretRef),
+    /// A URL without a password.
+    Url {
+        /// `mysql://user@host/database`, `mongodb://host/`.
+        url: String,
+    },
+}
+
+/// A data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetConfig {
+    /// Name of a published data set (`tribunal dataset publish`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// File of a data set (`tribunal dataset build`, or a MaxMind DB), relative to `sources.toml`; not for a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// What of an entity is looked up.
+    #[serde(default, rename = "match")]
+    pub by: MatchBy,
+}
+
+/// What of an entity a data set is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MatchBy {
+    /// The name or address itself; an address also in ranges around it, the narrowest.
+    #[default]
+    Entity,
+    /// The registrable domain.
+    RegistrableDomain,
+    /// The name, then each of its parents down to the registrable domain; the first that is there.
+    Parents,
+    /// The public suffix's last label.
+    Tld,
+    /// The number of the autonomous system that announces the address.
+    Asn,
+    /// The country that the address is registered in.
+    Country,
+}
+
+/// A MySQL or MariaDB server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MysqlConfig {
+    /// `mysql://user:password@host:port/database`.
+    pub connection: Connection,
+    /// A SELECT with one of `:entities`, `:registrable_domains`, `:addresses`, each within `IN (...)`.
+    pub query: String,
+    /// Column of the answer that holds what was asked for.
+    pub key: String,
+    /// Whether the connection is encrypted, and the server's certificate checked.
+    #[serde(default = "yes")]
+    pub tls: bool,
+    /// Certificates (PEM) that are trusted beside the public ones: an internal authority, a cloud's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Most rows of one answer, from 1 to 100,000.
+    #[serde(default = "default_max_rows")]
+    pub max_rows: usize,
+}
+
+const fn default_max_rows() -> usize {
+    10_000
+}
+
+/// A server of the MongoDB protocol.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MongodbConfig {
+    /// `mongodb://user:password@host:port/`.
+    pub connection: Connection,
+    /// Name of the database.
+    pub database: String,
+    /// Name of the collection.
+    pub collection: String,
+    /// Filter; a text `:entities`, `:registrable_domains` or `:addresses` in it stands for the list, as in
+    /// `{ domain = { "$in" = ":entities" } }`. No other operators that run code.
+    pub filter: serde_json::Map<String, serde_json::Value>,
+    /// Fields that are fetched; all if not given.
+    #[serde(default)]
+    pub projection: Vec<String>,
+    /// Field of a document that holds what was asked for.
+    pub key: String,
+    /// Whether the connection is encrypted, and the server's certificate checked.
+    #[serde(default = "yes")]
+    pub tls: bool,
+    /// Certificates (PEM) that are trusted instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Most documents of one answer, from 1 to 100,000.
+    #[serde(default = "default_max_rows")]
+    pub max_rows: usize,
+}
+
+/// Method of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Method {
+    /// Nothing but the URL.
+    #[default]
+    GET,
+    /// With a body.
+    POST,
+}
+
+/// A header of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum HeaderValue {
+    /// As it stands.
+    Text(String),
+    /// A secret, after a prefix (`Bearer `).
+    Secret {
+        /// Name of the secret.
+        secret: String,
+        /// Field of a JSON secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        field: Option<String>,
+        /// What stands before it.
+        #[serde(default)]
+        prefix: String,
+    },
+}
+
+/// What a status of an HTTP answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StatusMeaning {
+    /// The body is an answer.
+    Answer,
+    /// It knows nothing.
+    Empty,
+    /// It asks to slow down.
+    Throttled,
+    /// The credentials are refused.
+    Refused,
+    /// It failed.
+    Error,
+}
+
+/// An HTTP service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpConfig {
+    /// GET if not given.
+    #[serde(default)]
+    pub method: Method,
+    /// `https://host/path/{entity}?x={registrable_domain}`: variables in path and query only, percent-encoded. With
+    /// `{entities}` (joined by commas) one request asks about many.
+    pub url: String,
+    /// Body of a POST, JSON: `{entity}` stands for a JSON text, `{entities}` for an array of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Headers, by name.
+    #[serde(default)]
+    pub headers: BTreeMap<String, HeaderValue>,
+    /// Most entities of one request that has `{entities}`, from 1 to 1,000.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// JSON pointer to the answer in the body; the whole body if not given. With `{entities}`: an array of rows, or an
+    /// object by entity. An array is many rows.
+    #[serde(default)]
+    pub rows: String,
+    /// With `{entities}`: field or JSON pointer of a row that holds the entity; for an object by entity not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What statuses mean, beside 2xx `answer`, 404 `empty`, 401 and 403 `refused`, 429 `throttled`, else `error`.
+    #[serde(default)]
+    pub status: BTreeMap<String, StatusMeaning>,
+    /// Most bytes of an answer, from 1 to 16,777,216.
+    #[serde(default = "default_max_bytes")]
+    pub max_bytes: usize,
+    /// Whether private, loopback and link-local addresses of the service are allowed.
+    #[serde(default)]
+    pub allow_private: bool,
+    /// Whether the connection is encrypted, and the server's certificate checked.
+    #[serde(default = "yes")]
+    pub tls: bool,
+    /// Certificates (PEM) that are trusted beside the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+}
+
+const fn default_batch() -> usize {
+    100
+}
+
+const fn default_max_bytes() -> usize {
+    1 << 20
+}
+
+/// A record type of the domain name system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum RecordKind {
+    /// IPv4 addresses.
+    A,
+    /// IPv6 addresses.
+    AAAA,
+    /// Name servers.
+    NS,
+    /// Mail servers.
+    MX,
+    /// Texts.
+    TXT,
+}
+
+/// The domain name system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DnsConfig {
+    /// `address:port` of resolvers; the system's if not given.
+    #[serde(default)]
+    pub resolvers: Vec<String>,
+    /// What is asked for.
+    #[serde(default = "all_records")]
+    pub records: Vec<RecordKind>,
+}
+
+fn all_records() -> Vec<RecordKind> {
+    vec![RecordKind::A, RecordKind::AAAA, RecordKind::NS, RecordKind::MX, RecordKind::TXT]
+}
