@@ -9,10 +9,12 @@
 //! Nothing here makes a request to an entity itself.
 
 pub mod config;
+mod open;
 pub mod ranges;
 pub mod secret;
 pub mod source;
 
 pub use config::Declaration;
+pub use open::OpenError;
 pub use ranges::{About, DatasetError, Input, IpRanges, Origin, Summary, Table, compile};
 pub use source::{Record, Replies, Reply, Source, SourceError, Subject};
