@@ -225,6 +225,7 @@ fn item(entity: &Entity, given: Given, requested_at: &str) -> Item {
         request_id: REQUEST.to_owned(),
         source: None,
         tlp: None,
+        attempt: 0,
     }
 }
 

@@ -146,6 +146,9 @@ mod tests {
             source: "ip-ranges".to_owned(),
             fact: "asn".to_owned(),
             value: "AS64500 Evil\u{202e}".to_owned(),
+            first_seen: None,
+            last_seen: None,
+            link: None,
         });
         score.sources.insert("ip-ranges".to_owned(), SourceStatus::OpenCircuit);
         let mut out = Vec::new();

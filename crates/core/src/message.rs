@@ -44,6 +44,9 @@ pub struct Item {
     /// Traffic light protocol marking of the entity, if given (`clear`, `green`, `amber`, `amber+strict`, `red`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tlp: Option<String>,
+    /// How many times it was queued again because a source's quota was used up; 0 the first time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
 }
 
 /// Input of an execution as the dispatcher gives it.
@@ -108,6 +111,15 @@ pub struct Evidence {
     pub fact: String,
     /// The value observed.
     pub value: String,
+    /// When it was first seen, as the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<String>,
+    /// When it was last seen, as the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<String>,
+    /// A page about the entity, for an analyst; it is never fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
 }
 
 /// Features of one entity.
@@ -127,6 +139,18 @@ pub struct Row {
     /// Every source's status, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, SourceStatus>,
+    /// Facts that were found too, and left out to keep the batch within its size.
+    #[serde(default, skip_serializing_if = "is_zero_size")]
+    pub evidence_dropped: usize,
+}
+
+/// An entity that is to be scored again, because a source's quota was used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rescore {
+    /// Normal form; one of the rows.
+    pub entity: String,
+    /// Seconds until the source has tokens again.
+    pub after_s: u64,
 }
 
 /// An entity that was not scored.
@@ -154,6 +178,12 @@ pub struct FeatureBatch {
     /// Entities of the short form that are not entities.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedEntity>,
+    /// Entities that ensemble puts on the queue again once their scores are written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rescore: Vec<Rescore>,
+    /// Milliseconds that asking each source took, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_ms: BTreeMap<String, u32>,
 }
 
 /// How much a feature moved one prediction, in the model's margin space.
@@ -252,4 +282,14 @@ pub struct ScoreKey {
 /// Sort key of a score: request time and request id.
 pub fn scored_key(requested_at: &str, request_id: &str) -> String {
     format!("{requested_at}#{request_id}")
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(crate) const fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(crate) const fn is_zero_size(n: &usize) -> bool {
+    *n == 0
 }

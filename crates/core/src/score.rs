@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::entity::{Kind, SpecialUse};
-use crate::message::{Contribution, Evidence, SourceStatus};
+use crate::message::{Contribution, Evidence, SourceStatus, is_zero, is_zero_size};
 
 /// What an analyst is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,6 +97,9 @@ pub struct Score {
     /// Traffic light protocol marking of the entity, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tlp: Option<String>,
+    /// How many times it was scored before because a source's quota was used up; 0 the first time.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: u32,
     /// When it was asked for (RFC 3339, UTC, milliseconds).
     pub requested_at: String,
     /// When it was scored (likewise).
@@ -120,9 +123,15 @@ pub struct Score {
     /// Facts found.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+    /// Facts that were found too, and left out to bound the size.
+    #[serde(default, skip_serializing_if = "is_zero_size")]
+    pub evidence_dropped: usize,
     /// Every source's status, by name.
     #[serde(default)]
     pub sources: BTreeMap<String, SourceStatus>,
+    /// Milliseconds that asking each source took, for the whole batch, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub source_ms: BTreeMap<String, u32>,
     /// Why scoring makes no sense, when `verdict` is `not_routable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub special: Option<SpecialUse>,

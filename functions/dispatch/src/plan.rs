@@ -143,6 +143,7 @@ fn item(entity: &Entity, original: &str, requested_at: &str, record: &Record, bo
         request_id: record.message_id.clone(),
         source: body.source.clone(),
         tlp: body.tlp.map(str::to_owned),
+        attempt: 0,
     }
 }
 

@@ -1,14 +1,20 @@
 //! How much of a score is kept: DynamoDB refuses items above 400 KB, and one refused item fails a batch.
 //!
-//! All limits are bytes or counts. With every one of them reached an item stays under 100 KB, which a test
+//! All limits are bytes or counts. With every one of them reached an item stays under 150 KB, which a test
 //! holds.
 
-use tribunal_core::message::{Evidence, SourceStatus};
+use std::collections::BTreeMap;
+
+use tribunal_core::message::{Evidence, Row, SourceStatus};
 
 /// Most facts kept with a score.
 pub const MAX_EVIDENCE: usize = 32;
 /// Most bytes of each text of a fact.
 pub const MAX_EVIDENCE_BYTES: usize = 512;
+/// Most bytes of a time of a fact.
+pub const MAX_TIME_BYTES: usize = 64;
+/// Most bytes of the page of a fact; a longer one is left out, since a part of it leads elsewhere.
+pub const MAX_LINK_BYTES: usize = 1_024;
 /// Most sources whose status is kept.
 pub const MAX_SOURCES: usize = 64;
 /// Most contributions kept with a score.
@@ -42,11 +48,21 @@ pub(crate) fn label(text: &str) -> String {
 /// The first facts, each text bounded.
 pub(crate) fn evidence(facts: &[Evidence]) -> Vec<Evidence> {
     let text = |text: &str| cut(text, MAX_EVIDENCE_BYTES);
-    facts
-        .iter()
-        .take(MAX_EVIDENCE)
-        .map(|e| Evidence { source: text(&e.source), fact: text(&e.fact), value: text(&e.value) })
-        .collect()
+    let time = |time: &String| cut(time, MAX_TIME_BYTES);
+    let fact = |e: &Evidence| Evidence {
+        source: text(&e.source),
+        fact: text(&e.fact),
+        value: text(&e.value),
+        first_seen: e.first_seen.as_ref().map(time),
+        last_seen: e.last_seen.as_ref().map(time),
+        link: e.link.as_ref().filter(|link| link.len() <= MAX_LINK_BYTES).map(|l| cut(l, MAX_LINK_BYTES)),
+    };
+    facts.iter().take(MAX_EVIDENCE).map(fact).collect()
+}
+
+/// How many facts of a row a score leaves out: those that [`evidence`] does, and those that extract did.
+pub(crate) const fn evidence_dropped(row: &Row) -> usize {
+    row.evidence_dropped.saturating_add(row.evidence.len().saturating_sub(MAX_EVIDENCE))
 }
 
 /// The first sources by name.
@@ -54,6 +70,12 @@ pub(crate) fn sources<'a>(
     all: impl IntoIterator<Item = (&'a String, &'a SourceStatus)>,
 ) -> impl Iterator<Item = (String, SourceStatus)> {
     all.into_iter().take(MAX_SOURCES).map(|(name, status)| (label(name), *status))
+}
+
+/// How long the sources of a row took, of those whose status is kept.
+pub(crate) fn source_ms(row: &Row, source_ms: &BTreeMap<String, u32>) -> BTreeMap<String, u32> {
+    let kept = row.sources.keys().take(MAX_SOURCES);
+    kept.filter_map(|name| source_ms.get(name).map(|ms| (label(name), *ms))).collect()
 }
 
 #[cfg(test)]

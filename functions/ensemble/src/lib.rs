@@ -24,7 +24,8 @@ mod store;
 mod tests;
 
 pub use bounds::{
-    MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_EVIDENCE_BYTES, MAX_FEATURES, MAX_REASON_BYTES, MAX_SOURCES,
+    MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_EVIDENCE_BYTES, MAX_FEATURES, MAX_LINK_BYTES, MAX_REASON_BYTES,
+    MAX_SOURCES, MAX_TIME_BYTES,
 };
 pub use check::{InputError, check};
 pub use definition::{Definitions, LoadError, Loaded, RETRY_AFTER};

@@ -152,6 +152,7 @@ impl Batch<'_> {
             original: cut(&item.original, MAX_ORIGINAL_BYTES),
             source: item.source.as_deref().map(label),
             tlp: item.tlp.as_deref().map(label),
+            attempt: item.attempt,
             requested_at,
             scored_at: self.scored_at.to_owned(),
             batch: label(&self.input.batch),
@@ -162,7 +163,9 @@ impl Batch<'_> {
             predictors: Vec::new(),
             contributions: Vec::new(),
             evidence: bounds::evidence(&row.evidence),
+            evidence_dropped: bounds::evidence_dropped(row),
             sources: bounds::sources(&row.sources).collect(),
+            source_ms: bounds::source_ms(row, &self.input.source_ms),
             special: row.special,
             schema: label(&self.input.schema),
             ensemble: EnsembleRef {

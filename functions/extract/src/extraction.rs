@@ -94,6 +94,8 @@ impl Extraction {
             features: self.features.clone(),
             rows: rows?,
             refused: parsed.refused,
+            rescore: Vec::new(),
+            source_ms: std::collections::BTreeMap::new(),
         };
         let bytes = json_bytes(&batch)?;
         if bytes > MAX_OUTPUT_BYTES {
@@ -115,6 +117,7 @@ impl Extraction {
             values: Vec::new(),
             evidence: Vec::new(),
             sources: std::collections::BTreeMap::new(),
+            evidence_dropped: 0,
         };
         if row.special.is_some() {
             return Ok(row);

@@ -165,6 +165,7 @@ fn of_entities(entities: &[Value], input: &ExtractInput) -> Result<Parsed, Input
                     request_id: input.execution.clone(),
                     source: None,
                     tlp: None,
+                    attempt: 0,
                 };
                 parsed.items.push((item, entity));
             }

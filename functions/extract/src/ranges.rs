@@ -100,7 +100,14 @@ impl Ranges {
 fn evidence(facts: &AddressFacts) -> Vec<Evidence> {
     let mut evidence = Vec::new();
     let mut push = |fact: &str, value: String| {
-        evidence.push(Evidence { source: RANGES.to_owned(), fact: fact.to_owned(), value });
+        evidence.push(Evidence {
+            source: RANGES.to_owned(),
+            fact: fact.to_owned(),
+            value,
+            first_seen: None,
+            last_seen: None,
+            link: None,
+        });
     };
     if let Some(asn) = facts.asn {
         let name: String = facts.as_name.iter().flat_map(|n| n.chars()).take(MAX_NAME_CHARS).collect();

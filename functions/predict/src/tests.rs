@@ -77,8 +77,16 @@ fn row(entity: &str, values: &[Option<f32>]) -> Row {
         request_id: "r".to_owned(),
         source: None,
         tlp: None,
+        attempt: 0,
     };
-    Row { item, special: None, values: values.to_vec(), evidence: Vec::new(), sources: Default::default() }
+    Row {
+        item,
+        special: None,
+        values: values.to_vec(),
+        evidence: Vec::new(),
+        sources: Default::default(),
+        evidence_dropped: 0,
+    }
 }
 
 fn batch(features: &[&str], rows: Vec<Row>) -> FeatureBatch {
@@ -88,6 +96,8 @@ fn batch(features: &[&str], rows: Vec<Row>) -> FeatureBatch {
         features: features.iter().map(|f| (*f).to_owned()).collect(),
         rows,
         refused: Vec::new(),
+        rescore: Vec::new(),
+        source_ms: Default::default(),
     }
 }
 

@@ -55,6 +55,7 @@ fn batch(golden: &GoldenPart, rows: &[Vec<Option<f32>>]) -> FeatureBatch {
         request_id: "golden".to_owned(),
         source: None,
         tlp: None,
+        attempt: 0,
     };
     let row = |values: &Vec<Option<f32>>| Row {
         item: item.clone(),
@@ -62,6 +63,7 @@ fn batch(golden: &GoldenPart, rows: &[Vec<Option<f32>>]) -> FeatureBatch {
         values: values.iter().rev().copied().collect(),
         evidence: Vec::new(),
         sources: std::collections::BTreeMap::new(),
+        evidence_dropped: 0,
     };
     FeatureBatch {
         batch: "golden".to_owned(),
@@ -69,6 +71,8 @@ fn batch(golden: &GoldenPart, rows: &[Vec<Option<f32>>]) -> FeatureBatch {
         features: golden.features.iter().rev().cloned().collect(),
         rows: rows.iter().map(row).collect(),
         refused: Vec::new(),
+        rescore: Vec::new(),
+        source_ms: std::collections::BTreeMap::new(),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Scor
         original: entity.replace('.', "[.]"),
         source: None,
         tlp: None,
+        attempt: 0,
         requested_at: "2026-11-24T07:49:58.123Z".to_owned(),
         scored_at: "2026-11-24T07:49:58.456Z".to_owned(),
         batch: "b-1".to_owned(),
@@ -49,7 +50,9 @@ pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Scor
             Vec::new()
         },
         evidence: Vec::new(),
+        evidence_dropped: 0,
         sources: BTreeMap::new(),
+        source_ms: BTreeMap::new(),
         special: (!routable).then_some(SpecialUse::Localhost),
         schema: "sha256:00".to_owned(),
         ensemble: EnsembleRef { version: "1".to_owned(), digest: "sha256:01".to_owned() },

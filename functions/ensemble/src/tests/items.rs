@@ -7,7 +7,7 @@ use tribunal_core::{Score, SpecialUse, Verdict};
 use super::support::{SCORED_AT, answered, contribution, definition, failed, input, row, unanimous};
 use crate::items::{Item, ItemError, ScoreItem, key, key_of, score_from_item};
 use crate::score::score_batch;
-use crate::{MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_FEATURES, MAX_SOURCES};
+use crate::{MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_FEATURES, MAX_LINK_BYTES, MAX_SOURCES};
 
 fn score(p: f32) -> Score {
     score_batch(&definition(), "sha256:d", &input(vec![row("evil.com", "r1")], unanimous(1, p)), SCORED_AT)
@@ -143,6 +143,9 @@ fn a_usual_item_costs_two_write_units() {
         source: "ip-ranges".to_owned(),
         fact: fact.to_owned(),
         value: value.to_owned(),
+        first_seen: None,
+        last_seen: None,
+        link: None,
     };
     row.evidence = vec![fact("autonomous system", "AS64500 Example Hosting"), fact("country", "NL")];
     row.sources.insert("ip-ranges".to_owned(), SourceStatus::Ok);
@@ -168,8 +171,19 @@ fn the_largest_item_is_far_below_the_limit() {
     let mut row = row(&"a".repeat(253), &"r".repeat(256));
     row.item.original.clone_from(&long);
     row.values = vec![Some(1.0); MAX_FEATURES];
-    row.evidence = vec![Evidence { source: long.clone(), fact: long.clone(), value: long.clone() }; 1_000];
+    row.evidence = vec![
+        Evidence {
+            source: long.clone(),
+            fact: long.clone(),
+            value: long.clone(),
+            first_seen: Some(long.clone()),
+            last_seen: Some(long.clone()),
+            link: Some("l".repeat(MAX_LINK_BYTES)),
+        };
+        1_000
+    ];
     row.sources = (0..1_000).map(|i| (format!("{i:05}{long}"), SourceStatus::OpenCircuit)).collect();
+    row.evidence_dropped = usize::MAX;
     let predictions = unanimous(1, 0.9).into_iter().map(|outcome| {
         let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
         batch.contributions =
@@ -179,14 +193,18 @@ fn the_largest_item_is_far_below_the_limit() {
     });
     let mut input = input(vec![row.clone()], predictions.collect());
     input.features.features = vec!["f".to_owned(); MAX_FEATURES];
+    input.features.source_ms = row.sources.keys().map(|name| (name.clone(), u32::MAX)).collect();
     (input.features.batch, input.features.schema) = (long.clone(), long);
     crate::check(&input).unwrap();
     let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
     assert_eq!(score.contributions.len(), MAX_CONTRIBUTIONS);
-    assert_eq!((score.evidence.len(), score.sources.len()), (MAX_EVIDENCE, MAX_SOURCES));
+    assert_eq!(
+        (score.evidence.len(), score.sources.len(), score.source_ms.len()),
+        (MAX_EVIDENCE, MAX_SOURCES, MAX_SOURCES)
+    );
     let vector = row.values.iter().map(|v| v.unwrap()).collect();
     let item = ScoreItem { score, vector, expires_at: u64::MAX }.to_item().unwrap();
-    assert!((80_000..100_000).contains(&size(&item)), "{} bytes", size(&item));
+    assert!((120_000..150_000).contains(&size(&item)), "{} bytes", size(&item));
 }
 
 proptest! {

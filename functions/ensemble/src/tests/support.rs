@@ -51,11 +51,13 @@ pub(crate) fn row(entity: &str, request_id: &str) -> Row {
             request_id: request_id.to_owned(),
             source: Some("feed".to_owned()),
             tlp: Some("amber".to_owned()),
+            attempt: 0,
         },
         special: None,
         values: vec![Some(1.5), None],
         evidence: Vec::new(),
         sources: BTreeMap::new(),
+        evidence_dropped: 0,
     }
 }
 
@@ -66,6 +68,8 @@ pub(crate) fn input(rows: Vec<Row>, predictions: Vec<PredictionOutcome>) -> Ense
         features: vec!["length".to_owned(), "digits".to_owned()],
         rows,
         refused: Vec::new(),
+        rescore: Vec::new(),
+        source_ms: BTreeMap::new(),
     };
     EnsembleInput { features, predictions }
 }
