@@ -9,12 +9,14 @@
 //! Nothing here makes a request to an entity itself.
 
 pub mod config;
+mod mysql;
 mod open;
+mod params;
 pub mod ranges;
 pub mod secret;
 pub mod source;
 
 pub use config::Declaration;
-pub use open::OpenError;
+pub use open::{OpenError, open_server};
 pub use ranges::{About, DatasetError, Input, IpRanges, Origin, Summary, Table, compile};
 pub use source::{Record, Replies, Reply, Source, SourceError, Subject};

@@ -2,6 +2,29 @@
 //!
 //! Opening makes no connection and reads no secret: a server that is down is no error here.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::Source;
+use crate::config::SourceConfig;
+use crate::mysql;
+use crate::secret::SecretStore;
+
+/// Opens a declared source that is a server.
+///
+/// # Errors
+/// When its adapter refuses the declaration, or the source is none of `mysql`.
+pub fn open_server(
+    config: &SourceConfig,
+    secrets: &Arc<dyn SecretStore>,
+) -> Result<Box<dyn Source>, OpenError> {
+    let (concurrency, timeout) = (config.concurrency, Duration::from_millis(config.timeout_ms));
+    if let Some(mysql) = &config.mysql {
+        return Ok(Box::new(mysql::open(mysql, concurrency, timeout, Arc::clone(secrets))?));
+    }
+    Err(OpenError::new("", "none of the tables mysql"))
+}
+
 /// A declaration that an adapter refuses.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {reason}")]

@@ -1,0 +1,179 @@
+//! MySQL and MariaDB: one prepared SELECT for a whole batch.
+//!
+//! ```toml
+//! [sources.blocklist.mysql]
+//! connection = { secret = "tribunal/blocklist" }
+//! query = "SELECT domain, score, added FROM listed WHERE domain IN (:entities)"
+//! key = "domain"
+//! ```
+//! Values are bound, never put into the text; the session reads only and has a time limit of its own; connections are
+//! encrypted and the server's certificate checked unless the declaration says otherwise. The driver's handler for `LOAD
+//! DATA LOCAL` is absent, so a server that asks for a file gets none, and prepared statements cannot be several.
+//! Answers are bounded in rows (`max_rows`) and bytes ([`crate::params::MAX_ANSWER_BYTES`]) while they arrive. A future
+//! that is dropped closes its connection.
+//!
+//! Forms of values: [`values`]; of queries: [`query`]. The `tls` certificates are the public ones and those of `ca`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Column, Conn, Params, SslOpts, Value as Sql};
+use serde_json::{Map, Value};
+
+use crate::config::MysqlConfig;
+use crate::params::target::{Target, certificates};
+use crate::params::{Found, SUBJECTS_PER_REQUEST, Wanted};
+use crate::secret::SecretStore;
+use crate::source::{Record, Replies, Source, Subject};
+use crate::{OpenError, SourceError};
+
+mod connections;
+mod failure;
+mod query;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use connections::Connections;
+use failure::{failure, is_gone};
+use query::Query;
+
+/// A MySQL or MariaDB server that is asked.
+#[derive(Debug)]
+pub(crate) struct Mysql {
+    query: Query,
+    key: String,
+    max_rows: usize,
+    timeout: Duration,
+    connections: Connections,
+}
+
+/// Checks a declaration; makes no connection. At most `concurrency` connections, and `timeout` for a statement.
+pub(crate) fn open(
+    config: &MysqlConfig,
+    concurrency: usize,
+    timeout: Duration,
+    secrets: Arc<dyn SecretStore>,
+) -> Result<Mysql, OpenError> {
+    let query = Query::parse(&config.query).map_err(|reason| OpenError::new("mysql.query", reason))?;
+    if config.key.is_empty() {
+        return Err(OpenError::new("mysql.key", "empty"));
+    }
+    let target = Target::new(&config.connection, "mysql", "mysql.connection")?;
+    let authorities = config.ca.as_deref().map(certificates).transpose();
+    let authorities = authorities.map_err(|reason| OpenError::new("mysql.ca", reason))?;
+    let roots = authorities.map(|pem| pem.as_bytes().to_vec().into());
+    let tls = config.tls.then(|| SslOpts::default().with_root_certs(roots.into_iter().collect()));
+    let connections = Connections::new(target, tls, concurrency.max(1), timeout, secrets);
+    Ok(Mysql { query, key: config.key.clone(), max_rows: config.max_rows, timeout, connections })
+}
+
+#[async_trait::async_trait]
+impl Source for Mysql {
+    fn subjects_per_request(&self) -> usize {
+        SUBJECTS_PER_REQUEST
+    }
+
+    async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
+        let wanted = Wanted::new(self.query.variable(), subjects);
+        wanted.answer_nothing(replies);
+        for (request, texts) in wanted.requests() {
+            let records = self.request(texts).await?;
+            wanted.answer(request, records, replies);
+        }
+        Ok(())
+    }
+}
+
+/// Why a request came to nothing.
+enum Broken {
+    /// The driver or the server failed.
+    Driver(mysql_async::Error),
+    /// The answer is not taken.
+    Answer(SourceError),
+}
+
+impl From<mysql_async::Error> for Broken {
+    fn from(error: mysql_async::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<SourceError> for Broken {
+    fn from(error: SourceError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl Mysql {
+    /// One query: a record for each text. What was sent on a connection that had died in the meantime is sent again on
+    /// a new one, once: it only reads.
+    async fn request(&self, texts: &[&str]) -> Result<Vec<Record>, SourceError> {
+        loop {
+            let mut lease = self.connections.lease().await?;
+            let Some(connection) = lease.connection() else { continue };
+            let broken = match Box::pin(self.read(connection, texts)).await {
+                Ok(records) => {
+                    lease.keep();
+                    return Ok(records);
+                }
+                Err(broken) => broken,
+            };
+            match broken {
+                Broken::Driver(error) if is_gone(&error) && lease.was_idle => self.connections.forget_idle(),
+                Broken::Driver(error) => {
+                    if !error.is_fatal() && !is_gone(&error) {
+                        lease.keep();
+                    }
+                    return Err(failure(error, self.timeout));
+                }
+                Broken::Answer(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn read(&self, connection: &mut Conn, texts: &[&str]) -> Result<Vec<Record>, Broken> {
+        let (statement, parameters) = self.bound(texts);
+        let mut answer = connection.exec_iter(statement, parameters).await?;
+        let columns = answer.columns().unwrap_or_else(|| Arc::from([]));
+        let names = names(&columns)?;
+        let key = names.iter().position(|name| *name == self.key);
+        let key = key.ok_or_else(|| malformed(format!("no column {}", self.key)))?;
+        let name_bytes: usize = names.iter().map(String::len).sum();
+        let mut found = Found::new(texts, self.max_rows);
+        while let Some(row) = answer.next().await? {
+            let row = row.unwrap();
+            found.count(row.len(), name_bytes + row.iter().map(values::size).sum::<usize>())?;
+            let row: Vec<_> =
+                row.into_iter().zip(&*columns).map(|(value, column)| values::json(value, column)).collect();
+            let text = row.get(key).cloned().unwrap_or_default();
+            found.add(&text, Value::Object(names.iter().cloned().zip(row).collect::<Map<_, _>>()))?;
+        }
+        Ok(found.into_records())
+    }
+
+    /// The statement and a value for each of its placeholders.
+    fn bound(&self, texts: &[&str]) -> (String, Params) {
+        let (statement, width) = self.query.statement(texts.len());
+        let last = texts.last().copied().unwrap_or_default();
+        let place = texts.iter().copied().chain(std::iter::repeat(last)).take(width);
+        let values = (0..self.query.places()).flat_map(|_| place.clone());
+        (statement, Params::Positional(values.map(|text| Sql::Bytes(text.into())).collect()))
+    }
+}
+
+/// The columns' names.
+fn names(columns: &[Column]) -> Result<Vec<String>, SourceError> {
+    let names: Vec<_> = columns.iter().map(|column| column.name_str().into_owned()).collect();
+    let mut seen = HashSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(name) => Err(malformed(format!("two columns {name}"))),
+        None => Ok(names),
+    }
+}
+
+const fn malformed(reason: String) -> SourceError {
+    SourceError::Malformed { reason }
+}

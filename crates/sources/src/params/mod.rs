@@ -1,0 +1,225 @@
+//! What of a batch a database is asked for, and whose an answer's rows are.
+//!
+//! ```text
+//! subjects -> Wanted: distinct texts of one variable -> requests of at most SUBJECTS_PER_REQUEST
+//! rows with a key -> Found: a record for each text of a request, rows and bytes bounded -> replies
+//! ```
+//! A key is compared in normal form: any case, with or without the trailing dot and spaces around, an address in any
+//! spelling. A row whose key was not asked for is dropped: a collation may hold more for equal than names are.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::Range;
+
+use serde_json::{Number, Value};
+
+use crate::source::{Record, Replies, SourceError, Subject};
+
+pub(crate) mod target;
+#[cfg(test)]
+mod tests;
+
+/// Most subjects of one request to a database.
+pub(crate) const SUBJECTS_PER_REQUEST: usize = 1_000;
+
+/// Most bytes of one request's answer: 8 MiB.
+pub(crate) const MAX_ANSWER_BYTES: usize = 8 << 20;
+
+/// What a row costs beside its texts.
+const ROW_BYTES: usize = 64;
+/// What a field costs beside its texts.
+const FIELD_BYTES: usize = 16;
+
+/// A variable of a query or a filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variable {
+    /// Every subject, by its normal form.
+    Entities,
+    /// Domains, by their registrable domain.
+    RegistrableDomains,
+    /// Addresses.
+    Addresses,
+}
+
+impl Variable {
+    /// Every variable.
+    pub(crate) const ALL: [Self; 3] = [Self::Entities, Self::RegistrableDomains, Self::Addresses];
+
+    /// As it is written.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Entities => ":entities",
+            Self::RegistrableDomains => ":registrable_domains",
+            Self::Addresses => ":addresses",
+        }
+    }
+
+    /// The variable that is written so.
+    pub(crate) fn named(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|variable| variable.text() == text)
+    }
+
+    /// All of them, for a message.
+    pub(crate) fn listed() -> String {
+        Self::ALL.map(Self::text).join(", ")
+    }
+
+    fn of<'a>(self, subject: &Subject<'a>) -> Option<&'a str> {
+        match self {
+            Self::Entities => Some(subject.entity.name()),
+            Self::RegistrableDomains => subject.entity.registrable_domain(),
+            Self::Addresses => subject.entity.address().map(|_| subject.entity.name()),
+        }
+    }
+}
+
+/// The distinct texts that a batch is asked for, and the subjects behind each.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    texts: Vec<&'a str>,
+    positions: Vec<Vec<usize>>,
+    nothing: Vec<usize>,
+}
+
+impl<'a> Wanted<'a> {
+    /// What `variable` is for these subjects.
+    pub(crate) fn new(variable: Variable, subjects: &[Subject<'a>]) -> Self {
+        let mut wanted = Self { texts: Vec::new(), positions: Vec::new(), nothing: Vec::new() };
+        let mut known = HashMap::new();
+        for (position, subject) in subjects.iter().enumerate() {
+            let Some(text) = variable.of(subject) else {
+                wanted.nothing.push(position);
+                continue;
+            };
+            let at = *known.entry(text).or_insert_with(|| {
+                wanted.texts.push(text);
+                wanted.positions.push(Vec::new());
+                wanted.texts.len() - 1
+            });
+            if let Some(positions) = wanted.positions.get_mut(at) {
+                positions.push(position);
+            }
+        }
+        wanted
+    }
+
+    /// Answers for the subjects that the variable says nothing of (an address has no registrable domain).
+    pub(crate) fn answer_nothing(&self, replies: &Replies) {
+        for position in &self.nothing {
+            replies.put(*position, Ok(Record::default()));
+        }
+    }
+
+    /// The texts, in requests.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (Range<usize>, &[&'a str])> {
+        let starts = (0..).step_by(SUBJECTS_PER_REQUEST);
+        starts.zip(self.texts.chunks(SUBJECTS_PER_REQUEST)).map(|(at, texts)| (at..at + texts.len(), texts))
+    }
+
+    /// Answers for the subjects behind one request's texts.
+    pub(crate) fn answer(&self, request: Range<usize>, records: Vec<Record>, replies: &Replies) {
+        for (positions, record) in self.positions.get(request).unwrap_or_default().iter().zip(records) {
+            for position in positions {
+                replies.put(*position, Ok(record.clone()));
+            }
+        }
+    }
+}
+
+/// What one request's answer has brought so far.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    by_text: HashMap<&'a str, usize>,
+    records: Vec<Record>,
+    rows: usize,
+    max_rows: usize,
+    bytes: usize,
+}
+
+impl<'a> Found<'a> {
+    /// Nothing yet, for these texts.
+    pub(crate) fn new(texts: &[&'a str], max_rows: usize) -> Self {
+        Self {
+            by_text: texts.iter().enumerate().map(|(at, text)| (*text, at)).collect(),
+            records: vec![Record::default(); texts.len()],
+            rows: 0,
+            max_rows,
+            bytes: 0,
+        }
+    }
+
+    /// Counts a row that has arrived, before anything is made of it: its fields, and the bytes of their names and
+    /// values.
+    pub(crate) fn count(&mut self, fields: usize, bytes: usize) -> Result<(), SourceError> {
+        self.rows += 1;
+        if self.rows > self.max_rows {
+            return Err(SourceError::TooLarge { limit: self.max_rows as u64, unit: "rows" });
+        }
+        self.bytes = self.bytes.saturating_add(bytes).saturating_add(fields * FIELD_BYTES + ROW_BYTES);
+        if self.bytes > MAX_ANSWER_BYTES {
+            return Err(too_many_bytes());
+        }
+        Ok(())
+    }
+
+    /// Gives a row to the text that its key names, if that was asked for.
+    pub(crate) fn add(&mut self, key: &Value, row: Value) -> Result<(), SourceError> {
+        let Value::String(key) = key else {
+            return Err(SourceError::Malformed { reason: "the key of a row is no text".to_owned() });
+        };
+        let at = self.by_text.get(key.as_str()).or_else(|| self.by_text.get(normal(key).as_str()));
+        if let Some(record) = at.and_then(|at| self.records.get_mut(*at)) {
+            record.push(row);
+        }
+        Ok(())
+    }
+
+    /// A record for every text.
+    pub(crate) fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+}
+
+/// That an answer has more bytes than are taken.
+pub(crate) const fn too_many_bytes() -> SourceError {
+    SourceError::TooLarge { limit: MAX_ANSWER_BYTES as u64, unit: "bytes" }
+}
+
+/// A key as entities are written.
+fn normal(key: &str) -> String {
+    let key = key.trim_ascii();
+    if let Ok(address) = key.parse::<IpAddr>() {
+        return address.to_canonical().to_string();
+    }
+    key.strip_suffix('.').unwrap_or(key).to_ascii_lowercase()
+}
+
+/// Bytes as lossless text: themselves where they are UTF-8, else `0x` and hexadecimal digits.
+pub(crate) fn text_of_bytes(bytes: Vec<u8>) -> String {
+    use std::fmt::Write as _;
+    String::from_utf8(bytes).unwrap_or_else(|error| {
+        let bytes = error.as_bytes();
+        let mut text = String::with_capacity(2 + 2 * bytes.len());
+        text.push_str("0x");
+        for byte in bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    })
+}
+
+/// A decimal number; `None` if it is none.
+pub(crate) fn decimal(text: &str) -> Option<Value> {
+    if let Ok(number) = text.parse::<i64>() {
+        return Some(number.into());
+    }
+    if let Ok(number) = text.parse::<u64>() {
+        return Some(number.into());
+    }
+    text.parse().ok().map(float)
+}
+
+/// A number; null for one that JSON lacks.
+pub(crate) fn float(number: f64) -> Value {
+    Number::from_f64(number).map_or(Value::Null, Value::Number)
+}

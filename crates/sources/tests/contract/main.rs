@@ -1,0 +1,20 @@
+//! The contract of every adapter, on its real server: found, not found, late, refused, malformed, too much, gone and
+//! back, many at once, hostile.
+//!
+//! One [`suite`], generic over a [`fixture::Fixture`] per adapter. Servers are started by the tests themselves, once per
+//! test binary, and end with it ([`server`]). A [`gate::Gate`] in front of a server shows the faults that the server
+//! cannot be made to show on command: silence, a cut in the middle of an answer.
+//!
+//! A server that is not installed leaves its cases out with a message; with `TRIBUNAL_TESTS_COMPLETE=1` that is a
+//! failure.
+
+#![allow(missing_docs, unreachable_pub, reason = "a test binary")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
+
+mod fixture;
+mod gate;
+mod mysql;
+mod server;
+mod suite;
+
+contract!(mysql_contract, crate::mysql::Mysql);
