@@ -8,12 +8,16 @@
 //!
 //! Nothing here makes a request to an entity itself.
 
+pub mod aws;
+pub mod clock;
 pub mod config;
 mod mysql;
 mod open;
 mod params;
+pub mod quota;
 pub mod ranges;
 pub mod secret;
+pub mod shared_cache;
 pub mod source;
 
 pub use config::Declaration;

@@ -37,6 +37,10 @@ pub trait SecretStore: Send + Sync + fmt::Debug {
     /// # Errors
     /// When it is not there, or may not be read.
     async fn secret(&self, name: &str) -> Result<Secret, Cause>;
+
+    /// Drops what is kept of the secret `name`, so that it is read again: after credentials were refused, they may
+    /// have been changed. A store that keeps nothing has nothing to do.
+    async fn forget(&self, _name: &str) {}
 }
 
 /// Environment variables: `TRIBUNAL_SECRET_` and the name in upper case, `_` for all that is no letter or digit
