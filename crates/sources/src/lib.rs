@@ -11,6 +11,7 @@
 pub mod aws;
 pub mod clock;
 pub mod config;
+mod mongodb;
 mod mysql;
 mod open;
 mod params;

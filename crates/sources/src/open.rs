@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::Source;
 use crate::config::SourceConfig;
-use crate::mysql;
 use crate::secret::SecretStore;
+use crate::{mongodb, mysql};
 
 /// Opens a declared source that is a server.
 ///
 /// # Errors
-/// When its adapter refuses the declaration, or the source is none of `mysql`.
+/// When its adapter refuses the declaration, or the source is none of `mysql`, `mongodb`.
 pub fn open_server(
     config: &SourceConfig,
     secrets: &Arc<dyn SecretStore>,
@@ -22,7 +22,10 @@ pub fn open_server(
     if let Some(mysql) = &config.mysql {
         return Ok(Box::new(mysql::open(mysql, concurrency, timeout, Arc::clone(secrets))?));
     }
-    Err(OpenError::new("", "none of the tables mysql"))
+    if let Some(mongodb) = &config.mongodb {
+        return Ok(Box::new(mongodb::open(mongodb, concurrency, timeout, Arc::clone(secrets))?));
+    }
+    Err(OpenError::new("", "none of the tables mysql, mongodb"))
 }
 
 /// A declaration that an adapter refuses.

@@ -145,7 +145,10 @@ impl Mysql {
         let mut found = Found::new(texts, self.max_rows);
         while let Some(row) = answer.next().await? {
             let row = row.unwrap();
-            found.count(row.len(), name_bytes + row.iter().map(values::size).sum::<usize>())?;
+            let size =
+                row.iter().zip(&*columns).map(|(value, column)| values::size(value, column)).sum::<usize>();
+            found.count(name_bytes.saturating_add(size))?;
+            found.count_fields(row.len())?;
             let row: Vec<_> =
                 row.into_iter().zip(&*columns).map(|(value, column)| values::json(value, column)).collect();
             let text = row.get(key).cloned().unwrap_or_default();

@@ -19,11 +19,17 @@ use serde_json::Value;
 
 use crate::params::{decimal, float, text_of_bytes};
 
-/// Bytes that a value takes, in memory and in JSON, about.
-pub(crate) const fn size(value: &Sql) -> usize {
+/// What a parsed value takes for each byte of its text, at most about: `[0,0,0]`.
+const PARSED: usize = 16;
+
+/// Bytes that a value takes when it is JSON, about.
+pub(crate) fn size(value: &Sql, column: &Column) -> usize {
     match value {
+        Sql::Bytes(bytes) if column.column_type() == ColumnType::MYSQL_TYPE_JSON => {
+            bytes.len().saturating_mul(PARSED)
+        }
         Sql::Bytes(bytes) => bytes.len(),
-        _ => 8,
+        _ => 0,
     }
 }
 

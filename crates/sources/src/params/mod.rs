@@ -25,10 +25,8 @@ pub(crate) const SUBJECTS_PER_REQUEST: usize = 1_000;
 /// Most bytes of one request's answer: 8 MiB.
 pub(crate) const MAX_ANSWER_BYTES: usize = 8 << 20;
 
-/// What a row costs beside its texts.
-const ROW_BYTES: usize = 64;
-/// What a field costs beside its texts.
-const FIELD_BYTES: usize = 16;
+/// What a field takes beside its texts.
+const FIELD_BYTES: usize = 64;
 
 /// A variable of a query or a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,18 +146,23 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Counts a row that has arrived, before anything is made of it: its fields, and the bytes of their names and
-    /// values.
-    pub(crate) fn count(&mut self, fields: usize, bytes: usize) -> Result<(), SourceError> {
+    /// Counts a row that has arrived and its bytes, before anything is made of it.
+    pub(crate) fn count(&mut self, bytes: usize) -> Result<(), SourceError> {
         self.rows += 1;
         if self.rows > self.max_rows {
             return Err(SourceError::TooLarge { limit: self.max_rows as u64, unit: "rows" });
         }
-        self.bytes = self.bytes.saturating_add(bytes).saturating_add(fields * FIELD_BYTES + ROW_BYTES);
-        if self.bytes > MAX_ANSWER_BYTES {
-            return Err(too_many_bytes());
-        }
-        Ok(())
+        self.count_bytes(bytes)
+    }
+
+    /// Counts fields, before they are made.
+    pub(crate) fn count_fields(&mut self, fields: usize) -> Result<(), SourceError> {
+        self.count_bytes(fields.saturating_mul(FIELD_BYTES))
+    }
+
+    fn count_bytes(&mut self, bytes: usize) -> Result<(), SourceError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MAX_ANSWER_BYTES { Err(too_many_bytes()) } else { Ok(()) }
     }
 
     /// Gives a row to the text that its key names, if that was asked for.
@@ -196,16 +199,18 @@ fn normal(key: &str) -> String {
 
 /// Bytes as lossless text: themselves where they are UTF-8, else `0x` and hexadecimal digits.
 pub(crate) fn text_of_bytes(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| hexadecimal(error.as_bytes()))
+}
+
+/// Bytes as `0x` and hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    String::from_utf8(bytes).unwrap_or_else(|error| {
-        let bytes = error.as_bytes();
-        let mut text = String::with_capacity(2 + 2 * bytes.len());
-        text.push_str("0x");
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
-    })
+    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    text.push_str("0x");
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A decimal number; `None` if it is none.

@@ -13,8 +13,10 @@
 
 mod fixture;
 mod gate;
+mod mongodb;
 mod mysql;
 mod server;
 mod suite;
 
 contract!(mysql_contract, crate::mysql::Mysql);
+contract!(mongodb_contract, crate::mongodb::Mongodb);
