@@ -19,13 +19,14 @@
 //! Sources: Lundberg et al., "From local explanations to global understanding with explainable AI for trees",
 //! 2020 (the game); Owen, "Multilinear extensions of games", 1972 (the integral).
 
+mod build;
+mod plan;
 mod quadrature;
-mod steps;
 mod walk;
 
 use crate::error::PredictError;
 use crate::forest::{Aggregation, Forest};
-pub(crate) use steps::Steps;
+pub(crate) use plan::Plan;
 use walk::Explainer;
 
 /// What moved one row's margins.
@@ -89,10 +90,11 @@ impl Forest {
     /// Adds one row's contributions to `out`, which is all zeros.
     fn explain(&self, row: &[f32], explainer: &mut Explainer<'_>, out: &mut [f64]) {
         let vectors = self.has_vector_leaves();
+        explainer.start(row);
         for (output, out) in out.chunks_exact_mut(self.n_features + 1).enumerate() {
             explainer.clear();
             for tree in (0..self.n_trees()).filter(|&tree| vectors || self.output_of(tree) == output) {
-                explainer.add(row, tree, self.weight_of(tree), if vectors { output } else { 0 });
+                explainer.add(tree, self.weight_of(tree), if vectors { output } else { 0 });
             }
             let expected = explainer.write(out);
             out[self.n_features] = expected + self.offset_of(output);

@@ -90,7 +90,7 @@ pub(crate) struct Nodes {
     /// Edges of the longest walk.
     pub(crate) max_depth: usize,
     /// What contributions need of the covers.
-    pub(crate) steps: std::sync::OnceLock<crate::shap::Steps>,
+    pub(crate) plan: std::sync::OnceLock<crate::shap::Plan>,
 }
 
 /// Where a subtree has to be hung.

@@ -94,13 +94,16 @@ fn shapley(trees: &[Tree], row: &[f32], feature: usize) -> f64 {
 
 #[test]
 fn contributions_are_shapley_values() {
+    let mut largest = 0;
     for seed in 0..60 {
         let mut random = Random(seed);
-        let depth = 1 + random.below(9) as u32;
+        // The last ones are of thousands of nodes, which are walked part by part.
+        let (depth, cover) = if seed < 57 { (1 + random.below(9) as u32, 1000) } else { (16, 10_000_000) };
         let trees: Vec<Tree> = (0..3)
             .map(|_| {
                 let mut tree = Tree::default();
-                tree.grow(&mut random, depth, 1000);
+                tree.grow(&mut random, depth, cover);
+                largest = largest.max(tree.left.len());
                 tree
             })
             .collect();
@@ -124,6 +127,7 @@ fn contributions_are_shapley_values() {
             }
         }
     }
+    assert!(largest > 3000, "{largest} nodes");
 }
 
 /// A chain of 512 splits on as many features: the longest path that is read, with the most points of quadrature and

@@ -8,8 +8,7 @@ use crate::MAX_DEPTH;
 pub(crate) const LANES: usize = 4;
 pub(crate) type Lanes = [f64; LANES];
 
-/// Most blocks of lanes that a walk takes at once: what it keeps for each level of a tree 512 deep has to fit on the
-/// stack of a thread.
+/// Most blocks of lanes that a walk takes at once.
 pub(crate) const MAX_BLOCKS: usize = 4;
 /// Most blocks of lanes of a rule.
 const MOST: usize = MAX_DEPTH.div_ceil(2 * LANES);
@@ -24,10 +23,9 @@ pub(crate) struct Rule {
     pub(crate) rests: Vec<Lanes>,
 }
 
-/// Blocks of the rule that is exact for a tree: a path has no more features than edges, and none twice. 1, 2, or a
-/// multiple of [`MAX_BLOCKS`].
-pub(crate) fn blocks(tree_depth: usize, n_features: usize) -> usize {
-    match tree_depth.min(n_features).div_ceil(2 * LANES).clamp(1, MOST) {
+/// Blocks of the rule that is exact for paths with so many different features: 1, 2, or a multiple of [`MAX_BLOCKS`].
+pub(crate) fn blocks(n_features: usize) -> usize {
+    match n_features.div_ceil(2 * LANES).clamp(1, MOST) {
         least @ 1..=2 => least,
         least => least.next_multiple_of(MAX_BLOCKS),
     }

@@ -1,69 +1,73 @@
 //! One row on its way through a tree, at all points of the quadrature at once.
 //!
-//! On the way down, `products` is the product over the path's features of their factors z (1 - t) + o t, times the
-//! point's weight. On the way up, `sums` is the sum over a subtree's leaves of value x the factors of the features
-//! that are split on within the subtree. With the product of the features above a split, without its own:
+//! On the way down, `lanes` of a slot is P, the product over the path's features of their factors z (1 - t) + o t, times
+//! the point's weight. On the way up it is S, the sum over a subtree's leaves of value x the factors of the features
+//! that are split on within the subtree. At a split, let s be the share of its left edge, m be 1 if the row goes left and
+//! 0 if not, and r what the left edge makes of P; the right edge makes 1 - r of it:
 //!
 //! ```text
-//! sum here           = factor of the edge that the row follows x sum below it + the same of the other edge
-//! value of a feature = product x (1 - share of the edge followed) x (sum below it - sum below the other edge)
+//! P left             = r P              P right = (1 - r) P
+//! S                  = r S left + (1 - r) S right
+//! value of a feature = u (m - s) P (S left - S right)
+//! r                  = m - (m - s) w
 //! ```
 //!
-//! The feature of a split may stand on the path already. If the row has left it there (o = 0), its factors are in
-//! proportion, and it gains nothing more. If not, its factor above is divided out, and an edge is worth what the
-//! feature gains below it less what it gained above.
+//! For a feature that is new on the path, w = 1 - t and u = 1: r is the factor s (1 - t) + m t itself, and m - s is what
+//! the feature gains on the left edge, and loses on the right one. For one that was split on further up, where z and o
+//! are its zero and one so far, let f = z (1 - t) + o t be its factor there. It is divided out, and an edge is worth
+//! what the feature gains below it less what it gained above. This comes to w = z (1 - t) / f and u = o z / f^2: where
+//! the row has left the feature's path (o = 0), w = 1, factors are in proportion, and nothing more is gained.
 
 use std::hint::select_unpredictable;
 
+use super::plan::{Part, Plan, Split, Tree};
 use super::quadrature::{LANES, Lanes, MAX_BLOCKS, Rule, blocks};
-use super::steps::{Child, Step, Steps};
 use crate::engine::Isa;
 use crate::tree::Nodes;
-
-/// What the path from the root says of one feature.
-#[derive(Clone, Copy)]
-struct Known {
-    /// Share of the training data that follows the path at all splits on the feature.
-    zero: f64,
-    /// Whether the row follows the path at all of them.
-    one: bool,
-    /// Whether there is such a split.
-    seen: bool,
-}
-
-impl Known {
-    /// Not on the path.
-    const NOTHING: Self = Self { zero: 1.0, one: true, seen: false };
-}
 
 /// Buffers for walks through the trees of one forest.
 pub(crate) struct Explainer<'a> {
     nodes: &'a Nodes,
-    steps: &'a Steps,
+    plan: &'a Plan,
     wide: bool,
-    known: Vec<Known>,
+    /// Of the row at hand.
+    columns: Vec<f32>,
     /// By feature, point by point.
     values: Vec<Lanes>,
     expected: f64,
-    /// By depth, as many lanes per depth as the tree's rule has.
-    products: Vec<Lanes>,
-    sums: Vec<Lanes>,
+    /// By slot, as many lanes as the tree's rule has.
+    lanes: Vec<Lanes>,
+    /// By slot, 1 if the row goes left there, 0 if it does not.
+    lefts: Vec<f64>,
+    /// By number of a feature that comes again, w and u, as many lanes each.
+    weights: Vec<Lanes>,
+    /// Likewise, whether the row follows the path at all splits on the feature further up: 1 or 0.
+    ones: Vec<f64>,
 }
 
 impl<'a> Explainer<'a> {
     /// For a forest that has covers.
     pub(crate) fn new(nodes: &'a Nodes, n_features: usize, n_outputs: usize) -> Self {
-        let levels = vec![[0.0; LANES]; MAX_BLOCKS * (nodes.max_depth + 2)];
+        let plan = nodes.plan(n_features, n_outputs);
+        let blocks = blocks(plan.most_features).min(MAX_BLOCKS);
         Self {
             nodes,
-            steps: nodes.steps(n_outputs),
+            plan,
             wide: Isa::Avx2.is_available(),
-            known: vec![Known::NOTHING; n_features],
+            columns: Vec::with_capacity(plan.columns.len()),
             values: vec![[0.0; LANES]; n_features],
             expected: 0.0,
-            products: levels.clone(),
-            sums: levels,
+            lanes: vec![[0.0; LANES]; blocks * plan.n_slots],
+            lefts: vec![0.0; plan.n_slots],
+            weights: vec![[0.0; LANES]; 2 * blocks * plan.n_agains],
+            ones: vec![1.0; plan.n_agains],
         }
+    }
+
+    /// Takes another row.
+    pub(crate) fn start(&mut self, row: &[f32]) {
+        self.columns.clear();
+        self.columns.extend(self.plan.columns.iter().map(|column| column.value(self.nodes, row)));
     }
 
     /// Forgets what was added.
@@ -81,74 +85,65 @@ impl<'a> Explainer<'a> {
     }
 
     /// Adds one tree's contributions; `component` is the value that is explained of leaves that are vectors.
-    pub(crate) fn add(&mut self, row: &[f32], tree: usize, weight: f64, component: usize) {
-        self.expected += self.steps.expected[tree][component] * weight;
-        let Some(root) = self.steps.roots[tree] else { return };
-        let rule = Rule::of(blocks(self.nodes.depths[tree], row.len()));
-        let walk = Passes { rule, row, root, weight, component };
-        match rule.points.len() {
-            1 => self.walk::<1>(&walk),
-            2 => self.walk::<2>(&walk),
-            _ => self.walk::<MAX_BLOCKS>(&walk),
+    pub(crate) fn add(&mut self, tree: usize, weight: f64, component: usize) {
+        self.expected += self.plan.expected[tree][component] * weight;
+        let Some(tree) = self.plan.trees[tree] else { return };
+        match blocks(tree.most_features) {
+            1 => self.walk::<1>(tree, weight, component),
+            2 => self.walk::<2>(tree, weight, component),
+            _ => self.walk::<MAX_BLOCKS>(tree, weight, component),
         }
     }
 
     /// As many passes as it takes with N blocks of points at once: points do not know of each other.
-    fn walk<const N: usize>(&mut self, passes: &Passes<'_>) {
-        let Passes { rule, row, root, weight, component } = *passes;
-        let blocks = |lanes: &'static [Lanes]| lanes.as_chunks::<N>().0;
-        let rules = blocks(&rule.points).iter().zip(blocks(&rule.rests)).zip(blocks(&rule.weights));
+    fn walk<const N: usize>(&mut self, tree: Tree, weight: f64, component: usize) {
+        let rule = Rule::of(blocks(tree.most_features));
+        let chunks = |lanes: &'static [Lanes]| lanes.as_chunks::<N>().0;
+        let rules = chunks(&rule.points).iter().zip(chunks(&rule.rests)).zip(chunks(&rule.weights));
         for ((points, rests), weights) in rules {
-            let products: &mut [[Lanes; N]] = self.products.as_chunks_mut().0;
-            products[0] = weights.map(|lanes| lanes.map(|w| w * weight));
+            let lanes: &mut [[Lanes; N]] = self.lanes.as_chunks_mut().0;
+            lanes[0] = each(|i, l| weights[i][l] * weight);
+            let again: &mut [[[Lanes; N]; 2]] = self.weights.as_chunks_mut().0.as_chunks_mut().0;
+            again[0] = [*rests, [[1.0; LANES]; N]];
             let mut walk = Walk::<N> {
-                nodes: self.nodes,
-                steps: &self.steps.steps,
-                row,
+                plan: self.plan,
+                columns: &self.columns,
                 component,
                 points,
                 rests,
-                known: &mut self.known,
                 values: &mut self.values,
-                products,
-                sums: self.sums.as_chunks_mut().0,
+                lanes,
+                lefts: &mut self.lefts,
+                weights: again,
+                ones: &mut self.ones,
             };
             #[cfg(target_arch = "x86_64")]
             if self.wide {
-                wide::visit_from(&mut walk, root);
+                wide::tree(&mut walk, tree);
                 continue;
             }
-            baseline::visit(&mut walk, root, 0);
+            walk.tree(tree);
         }
     }
 }
 
-/// One row through one tree.
-struct Passes<'a> {
-    rule: &'static Rule,
-    row: &'a [f32],
-    root: usize,
-    weight: f64,
-    component: usize,
-}
-
-/// One tree's walk; N blocks of lanes.
+/// One row's walk.
 struct Walk<'a, const N: usize> {
-    nodes: &'a Nodes,
-    steps: &'a [Step],
-    row: &'a [f32],
+    plan: &'a Plan,
+    columns: &'a [f32],
     component: usize,
     points: &'static [Lanes; N],
     rests: &'static [Lanes; N],
-    known: &'a mut [Known],
     values: &'a mut [Lanes],
-    products: &'a mut [[Lanes; N]],
-    sums: &'a mut [[Lanes; N]],
+    lanes: &'a mut [[Lanes; N]],
+    lefts: &'a mut [f64],
+    weights: &'a mut [[[Lanes; N]; 2]],
+    ones: &'a mut [f64],
 }
 
 /// Point by point.
 #[inline(always)]
-fn points<const N: usize>(value: impl Fn(usize, usize) -> f64) -> [Lanes; N] {
+fn each<const N: usize>(value: impl Fn(usize, usize) -> f64) -> [Lanes; N] {
     let mut out = [[0.0; LANES]; N];
     for (i, lanes) in out.iter_mut().enumerate() {
         for (l, out) in lanes.iter_mut().enumerate() {
@@ -158,44 +153,123 @@ fn points<const N: usize>(value: impl Fn(usize, usize) -> f64) -> [Lanes; N] {
     out
 }
 
-/// A split on the way, and its two edges: first the one that the row follows.
-struct Split {
-    feature: usize,
-    children: [Child; 2],
-    shares: [f64; 2],
-}
-
+// Inlined into one function for every set of instructions.
 impl<const N: usize> Walk<'_, N> {
     #[inline(always)]
-    fn split(&self, at: usize) -> Split {
-        let step = &self.steps[at];
-        let (share, rest) = (step.share, 1.0 - step.share);
-        let [left, right] = step.children();
-        // Selected, not branched on: no processor guesses which way a row goes.
-        let goes_left = step.goes_left(self.nodes, self.row);
-        let either = |a: f64, b: f64| {
-            // As bits: floats would be branched on.
-            f64::from_bits(select_unpredictable(goes_left, a.to_bits(), b.to_bits()))
+    fn tree(&mut self, tree: Tree) {
+        let parts = &self.plan.parts[tree.first_part..][..tree.n_parts];
+        let Some((upper, below)) = parts.split_first() else { return };
+        self.down(upper);
+        for part in below {
+            self.lanes[part.slot] = self.lanes[part.above];
+            self.down(part);
+            self.up(part);
+            self.lanes[part.above] = self.lanes[part.slot];
+        }
+        self.up(upper);
+    }
+
+    /// Which edges the row follows, and the products of all paths; then the sums of twigs and leaves.
+    #[inline(always)]
+    fn down(&mut self, part: &Part) {
+        self.decide(part);
+        self.recall(part);
+        self.products(part);
+        self.sums_of_twigs(part);
+        self.sums_of_leaves(part);
+    }
+
+    #[inline(always)]
+    fn decide(&mut self, part: &Part) {
+        let plan = self.plan;
+        let (inner, twigs) =
+            self.lefts[part.slot..][..part.inner.1 + part.twigs.1].split_at_mut(part.inner.1);
+        let left = |split: &Split| {
+            let left = self.columns[split.column as usize] < split.threshold;
+            // Selected, not branched on: no processor guesses which way a row goes. As bits: floats would be.
+            f64::from_bits(select_unpredictable(left, 1.0_f64.to_bits(), 0))
         };
-        Split {
-            feature: step.feature(),
-            children: [
-                select_unpredictable(goes_left, left, right),
-                select_unpredictable(goes_left, right, left),
-            ],
-            shares: [either(share, rest), either(rest, share)],
+        plan.inner_of(part).iter().zip(inner).for_each(|(inner, out)| *out = left(&inner.split));
+        plan.twigs_of(part).iter().zip(twigs).for_each(|(split, out)| *out = left(split));
+    }
+
+    /// w and u of the features that come again.
+    #[inline(always)]
+    fn recall(&mut self, part: &Part) {
+        let (t, rest) = (self.points, self.rests);
+        let plan = self.plan;
+        for (i, again) in plan.agains_of(part).iter().enumerate() {
+            let left = self.lefts[(again.edge / 2) as usize];
+            let follows = if again.edge % 2 == 0 { left } else { 1.0 - left };
+            let one = self.ones[again.before as usize] * follows;
+            self.ones[part.again + i] = one;
+            let zero = again.zero;
+            let inverse: [Lanes; N] = each(|i, l| 1.0 / (zero * rest[i][l] + one * t[i][l]));
+            let scaled: [Lanes; N] = each(|i, l| zero * inverse[i][l]);
+            self.weights[part.again + i] =
+                [each(|i, l| scaled[i][l] * rest[i][l]), each(|i, l| scaled[i][l] * one * inverse[i][l])];
         }
     }
 
-    /// The value of a leaf; `None` at a split.
     #[inline(always)]
-    fn leaf(&self, child: Child) -> Option<f64> {
-        child.leaf(&self.nodes.vectors, self.component)
+    fn products(&mut self, part: &Part) {
+        let plan = self.plan;
+        for (i, inner) in plan.inner_of(part).iter().enumerate() {
+            let left = self.lefts[part.slot + i];
+            let gain = left - inner.split.share;
+            let product = self.lanes[part.slot + i];
+            let w = self.weights[inner.split.again as usize][0];
+            let r: [Lanes; N] = each(|i, l| left - gain * w[i][l]);
+            let below: [[Lanes; N]; 2] =
+                [each(|i, l| product[i][l] * r[i][l]), each(|i, l| product[i][l] * (1.0 - r[i][l]))];
+            self.lanes[inner.children[0] as usize] = below[0];
+            self.lanes[inner.children[1] as usize] = below[1];
+        }
     }
 
     #[inline(always)]
-    fn add(&mut self, feature: usize, value: [Lanes; N]) {
-        let lanes = &mut self.values[feature];
+    fn sums_of_twigs(&mut self, part: &Part) {
+        let first = part.slot + part.inner.1;
+        let (plan, width, component) = (self.plan, self.plan.width, self.component);
+        let leaves = &plan.leaves[part.leaves * width..][..2 * part.twigs.1 * width];
+        for (i, (split, leaves)) in plan.twigs_of(part).iter().zip(leaves.chunks_exact(2 * width)).enumerate()
+        {
+            let (a, b) = (leaves[component], leaves[width + component]);
+            self.collect(split, first + i, [[[a; LANES]; N], [[b; LANES]; N]]);
+        }
+    }
+
+    #[inline(always)]
+    fn sums_of_leaves(&mut self, part: &Part) {
+        let first = part.slot + part.inner.1 + part.twigs.1;
+        let width = self.plan.width;
+        let leaves = &self.plan.leaves[(part.leaves + 2 * part.twigs.1) * width..];
+        let slots = &mut self.lanes[first..][..part.slotted_leaves];
+        for (slot, leaf) in slots.iter_mut().zip(leaves.chunks_exact(width)) {
+            *slot = [[leaf[self.component]; LANES]; N];
+        }
+    }
+
+    #[inline(always)]
+    fn up(&mut self, part: &Part) {
+        let plan = self.plan;
+        for (i, inner) in plan.inner_of(part).iter().enumerate().rev() {
+            let sums = inner.children.map(|child| self.lanes[child as usize]);
+            self.collect(&inner.split, part.slot + i, sums);
+        }
+    }
+
+    /// From the sums of its children to that of a split, and to the value of its feature.
+    #[inline(always)]
+    fn collect(&mut self, split: &Split, slot: usize, [a, b]: [[Lanes; N]; 2]) {
+        let left = self.lefts[slot];
+        let gain = left - split.share;
+        let product = self.lanes[slot];
+        let [w, u] = &self.weights[split.again as usize];
+        let r: [Lanes; N] = each(|i, l| left - gain * w[i][l]);
+        let value: [Lanes; N] = each(|i, l| (gain * (a[i][l] - b[i][l])) * (product[i][l] * u[i][l]));
+        self.lanes[slot] = each(|i, l| r[i][l] * a[i][l] + (1.0 - r[i][l]) * b[i][l]);
+        let lanes = &mut self.values[split.feature as usize];
         for block in value {
             for l in 0..LANES {
                 lanes[l] += block[l];
@@ -204,139 +278,19 @@ impl<const N: usize> Walk<'_, N> {
     }
 }
 
-/// The recursion, compiled once for every set of instructions: it ends, since a path has at most `max_depth` edges,
-/// which parsing bounds.
-macro_rules! visits {
-    ($(#[$attribute:meta])*) => {
-        use super::{Child, Known, Lanes, Split, Walk, points};
-
-        /// The sum of a child: a leaf's value, or what the walk through its split gives.
-        $(#[$attribute])*
-        #[inline]
-        fn sum_of<const N: usize>(walk: &mut Walk<'_, N>, child: Child, depth: usize) -> [Lanes; N] {
-            if let Some(value) = walk.leaf(child) {
-                return [[value; super::LANES]; N];
-            }
-            visit(walk, child.step(), depth);
-            walk.sums[depth]
-        }
-
-        /// The sum of the subtree at `at`, where `products` at `depth` says what the path makes.
-        $(#[$attribute])*
-        pub(super) fn visit<const N: usize>(walk: &mut Walk<'_, N>, at: usize, depth: usize) {
-            let split = walk.split(at);
-            let above = walk.known[split.feature];
-            walk.sums[depth] = if !above.seen {
-                new_feature(walk, &split, depth)
-            } else if above.one {
-                again(walk, &split, above, depth)
-            } else {
-                left_before(walk, &split, above, depth)
-            };
-        }
-
-        /// A feature that is not on the path.
-        $(#[$attribute])*
-        #[inline]
-        fn new_feature<const N: usize>(walk: &mut Walk<'_, N>, split: &Split, depth: usize) -> [Lanes; N] {
-            let (t, rest) = (walk.points, walk.rests);
-            let product = walk.products[depth];
-            let [follows, leaves] = split.shares;
-            let factor: [Lanes; N] = points(|i, l| follows * rest[i][l] + t[i][l]);
-            if let (Some(a), Some(b)) = (walk.leaf(split.children[0]), walk.leaf(split.children[1])) {
-                let worth = leaves * (a - b);
-                walk.add(split.feature, points(|i, l| product[i][l] * worth));
-                let b = b * leaves;
-                return points(|i, l| factor[i][l] * a + rest[i][l] * b);
-            }
-            walk.products[depth + 1] = points(|i, l| product[i][l] * factor[i][l]);
-            walk.known[split.feature] = Known { zero: follows, one: true, seen: true };
-            let a = sum_of(walk, split.children[0], depth + 1);
-            let mut b = [[0.0; super::LANES]; N];
-            // Nothing went there, and neither does the row: its leaves count for nothing.
-            if leaves > 0.0 {
-                walk.products[depth + 1] = points(|i, l| product[i][l] * (leaves * rest[i][l]));
-                walk.known[split.feature] = Known { zero: leaves, one: false, seen: true };
-                b = sum_of(walk, split.children[1], depth + 1);
-            }
-            walk.known[split.feature] = Known::NOTHING;
-            walk.add(split.feature, points(|i, l| product[i][l] * leaves * (a[i][l] - b[i][l])));
-            points(|i, l| factor[i][l] * a[i][l] + leaves * rest[i][l] * b[i][l])
-        }
-
-        /// A feature that is on the path, and that the row has followed.
-        $(#[$attribute])*
-        fn again<const N: usize>(
-            walk: &mut Walk<'_, N>,
-            split: &Split,
-            above: Known,
-            depth: usize,
-        ) -> [Lanes; N] {
-            let (t, rest) = (walk.points, walk.rests);
-            let inverse: [Lanes; N] = points(|i, l| 1.0 / (above.zero * rest[i][l] + t[i][l]));
-            let product: [Lanes; N] = points(|i, l| walk.products[depth][i][l] * inverse[i][l]);
-            let gain_above: [Lanes; N] = points(|i, l| (1.0 - above.zero) * inverse[i][l]);
-            let mut sum = [[0.0; super::LANES]; N];
-            for (child, share, one) in
-                [(split.children[0], split.shares[0], true), (split.children[1], split.shares[1], false)]
-            {
-                let zero = above.zero * share;
-                if zero == 0.0 && !one {
-                    continue;
-                }
-                let follows = f64::from(u8::from(one));
-                let factor: [Lanes; N] = points(|i, l| zero * rest[i][l] + follows * t[i][l]);
-                walk.products[depth + 1] = points(|i, l| product[i][l] * factor[i][l]);
-                walk.known[split.feature] = Known { zero, one, seen: true };
-                let under = sum_of(walk, child, depth + 1);
-                let gain = follows - zero;
-                walk.add(
-                    split.feature,
-                    points(|i, l| product[i][l] * under[i][l] * (gain - gain_above[i][l] * factor[i][l])),
-                );
-                sum = points(|i, l| sum[i][l] + factor[i][l] * inverse[i][l] * under[i][l]);
-            }
-            walk.known[split.feature] = above;
-            sum
-        }
-
-        /// A feature that the row has left on the path.
-        $(#[$attribute])*
-        fn left_before<const N: usize>(
-            walk: &mut Walk<'_, N>,
-            split: &Split,
-            above: Known,
-            depth: usize,
-        ) -> [Lanes; N] {
-            let product = walk.products[depth];
-            let mut sum = [[0.0; super::LANES]; N];
-            for (child, share) in split.children.into_iter().zip(split.shares) {
-                let zero = above.zero * share;
-                if zero > 0.0 {
-                    walk.products[depth + 1] = points(|i, l| product[i][l] * share);
-                    walk.known[split.feature] = Known { zero, one: false, seen: true };
-                    let under = sum_of(walk, child, depth + 1);
-                    sum = points(|i, l| sum[i][l] + share * under[i][l]);
-                }
-            }
-            walk.known[split.feature] = above;
-            sum
-        }
-    };
-}
-
-mod baseline {
-    visits!();
-}
-
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "functions for AVX2 are called where the processor has it")]
 mod wide {
-    visits!(#[target_feature(enable = "avx2")]);
+    use super::{Tree, Walk};
 
-    /// As `visit` from the root. Only an [`super::Explainer`] that found AVX2 calls it.
-    pub(super) fn visit_from<const N: usize>(walk: &mut Walk<'_, N>, root: usize) {
+    #[target_feature(enable = "avx2")]
+    fn tree_avx2<const N: usize>(walk: &mut Walk<'_, N>, tree: Tree) {
+        walk.tree(tree);
+    }
+
+    /// As [`Walk::tree`]. Only an [`super::Explainer`] that found AVX2 calls it.
+    pub(super) fn tree<const N: usize>(walk: &mut Walk<'_, N>, tree: Tree) {
         // SAFETY: `Explainer::new` set `wide` from `Isa::Avx2.is_available()`.
-        unsafe { visit(walk, root, 0) }
+        unsafe { tree_avx2(walk, tree) }
     }
 }
