@@ -15,7 +15,8 @@
 //! Digests are `sha256:` and 64 hex digits, sizes are bytes. Errors ([`RegistryError`]) name the object, the
 //! value and the limit; [`RegistryError::error_name`] says what a state machine is to see.
 //!
-//! It does not interpret models (`tribunal-forest` does), does not cache, and does not watch for changes.
+//! It does not interpret models (`tribunal-forest` does), does not cache, and does not watch for changes; a caller
+//! that watches asks [`Registry::dataset_state`] with the ETag that it knows.
 
 mod error;
 mod layout;
@@ -26,14 +27,16 @@ mod s3;
 mod store;
 
 pub use error::{Fault, RegistryError};
-pub use load::{Dataset, Definition, LoadedModel};
+pub use load::{Dataset, DatasetState, Definition, LoadedModel};
 pub use manifest::{DatasetPointer, Manifest, Part, Pointer};
 pub use publish::{Action, Progress, Published};
 pub use s3::S3Access;
 pub use store::{Registry, StoredObject};
 
-/// Most bytes of a model's file or of a data set: a function holds it in memory, beside its parsed form.
+/// Most bytes of a model's file: a function holds it in memory, beside its parsed form.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+/// Most bytes of a data set: it is searched where it lies, and is in memory twice while a new version comes in.
+pub const MAX_DATASET_BYTES: u64 = 256 * 1024 * 1024;
 /// Most bytes of a manifest or of an ensemble definition.
 pub const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
 /// Most bytes of a pointer.

@@ -44,6 +44,22 @@ pub struct Dataset {
     pub bytes: Bytes,
 }
 
+/// Which version of a data set is in force, by its pointer alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatasetState {
+    /// The pointer's ETag is the one that the caller knows.
+    Unchanged,
+    /// There is no pointer.
+    Absent,
+    /// A pointer that the caller does not know.
+    InForce {
+        /// Version, file, digest and size.
+        pointer: DatasetPointer,
+        /// The pointer's ETag, if the store gives one.
+        etag: Option<String>,
+    },
+}
+
 impl Registry {
     /// The model `name` that is in force.
     ///
@@ -87,17 +103,49 @@ impl Registry {
     /// # Errors
     /// As [`Registry::load_model`], but for a pointer that is not there.
     pub async fn load_dataset(&self, name: &str) -> Result<Option<Dataset>, RegistryError> {
+        match self.dataset_state(name, None).await? {
+            DatasetState::InForce { pointer, .. } => {
+                let bytes = self.load_dataset_version(name, &pointer).await?;
+                Ok(Some(Dataset { pointer, bytes }))
+            }
+            DatasetState::Absent | DatasetState::Unchanged => Ok(None),
+        }
+    }
+
+    /// Which version of the data set `name` is in force. Only the pointer is read, and not even that when its ETag
+    /// is still `known`.
+    ///
+    /// # Errors
+    /// When the name is not one, the pointer is too large or not of its form, and when the store fails.
+    pub async fn dataset_state(&self, name: &str, known: Option<&str>) -> Result<DatasetState, RegistryError> {
         layout::check_name("data set", name)?;
-        let pointer_object = layout::dataset_pointer(name);
-        let pointer: DatasetPointer = match self.read_pointer(&pointer_object).await {
-            Ok(pointer) => pointer,
-            Err(error) if error.is_missing() => return Ok(None),
+        let object = layout::dataset_pointer(name);
+        let (bytes, etag) = match self.read_unless(&object, MAX_POINTER_BYTES, known).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(DatasetState::Unchanged),
+            Err(error) if error.is_missing() => return Ok(DatasetState::Absent),
             Err(error) => return Err(error),
         };
+        let pointer: DatasetPointer = manifest::parse(&object, &bytes)?;
+        pointer.check(&object)?;
+        Ok(DatasetState::InForce { pointer, etag })
+    }
+
+    /// The file that a pointer of the data set `name` leads to.
+    ///
+    /// # Errors
+    /// When a name is not one, the file is missing, or not of the size and digest that the pointer says; and when
+    /// the store fails.
+    pub async fn load_dataset_version(
+        &self,
+        name: &str,
+        pointer: &DatasetPointer,
+    ) -> Result<Bytes, RegistryError> {
+        layout::check_name("data set", name)?;
+        let pointer_object = layout::dataset_pointer(name);
         pointer.check(&pointer_object)?;
         let object = layout::dataset_file(name, &pointer.version, &pointer.file);
-        let bytes = self.read_exact(&object, &pointer_object, pointer.bytes, &pointer.sha256).await?;
-        Ok(Some(Dataset { pointer, bytes }))
+        self.read_exact(&object, &pointer_object, pointer.bytes, &pointer.sha256).await
     }
 
     /// Names of the models that have a pointer, sorted.

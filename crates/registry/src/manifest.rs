@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tribunal_core::Kind;
 
-use crate::MAX_FILE_BYTES;
+use crate::{MAX_DATASET_BYTES, MAX_FILE_BYTES};
 use crate::error::RegistryError;
 use crate::layout::{FILE_RULE, VERSION_RULE, check_name, invalid, is_file, is_version};
 
@@ -112,7 +112,10 @@ impl DatasetPointer {
         check_version(object, &self.version)?;
         check_digest(object, "sha256", &self.sha256)?;
         check_file(object, "file", &self.file)?;
-        check_bytes(object, "", self.bytes)
+        if (1..=MAX_DATASET_BYTES).contains(&self.bytes) {
+            return Ok(());
+        }
+        Err(invalid(object, "bytes", &self.bytes, "1 to 268435456 (256 MiB)"))
     }
 }
 

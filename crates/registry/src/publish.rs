@@ -8,11 +8,14 @@
 use bytes::Bytes;
 use tribunal_core::digest::sha256;
 
-use crate::MAX_FILE_BYTES;
+use crate::MAX_DATASET_BYTES;
 use crate::error::RegistryError;
 use crate::layout::{self, Role};
 use crate::manifest::{DatasetPointer, check_dataset};
 use crate::store::{Registry, StoredObject};
+
+/// Most bytes of any object; what is in force was held against its own limit before it is copied.
+const MAX_OBJECT_BYTES: u64 = MAX_DATASET_BYTES;
 
 /// What became of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +82,7 @@ impl Registry {
     /// Publishes one data set, and makes it the one in force.
     ///
     /// # Errors
-    /// When a name is not one, the data set is empty or larger than [`MAX_FILE_BYTES`], the version exists
+    /// When a name is not one, the data set is empty or larger than [`MAX_DATASET_BYTES`], the version exists
     /// with other bytes, or the store fails.
     pub async fn publish_dataset(
         &self,
@@ -139,7 +142,7 @@ impl Registry {
         }
         let total = plan.len();
         for (i, (_, object)) in plan.iter().enumerate() {
-            let bytes = source.read(&object.path, MAX_FILE_BYTES).await?;
+            let bytes = source.read(&object.path, MAX_OBJECT_BYTES).await?;
             let action = if self.compare(&object.path, &bytes).await? == Some(true) {
                 published.unchanged += 1;
                 Action::Unchanged
@@ -178,7 +181,7 @@ impl Registry {
                 None => {}
                 Some(size) if size != object.bytes => return Err(self.immutable(&object.path)),
                 Some(_) => {
-                    let bytes = source.read(&object.path, MAX_FILE_BYTES).await?;
+                    let bytes = source.read(&object.path, MAX_OBJECT_BYTES).await?;
                     if self.compare(&object.path, &bytes).await? == Some(false) {
                         return Err(self.immutable(&object.path));
                     }
@@ -193,7 +196,7 @@ impl Registry {
         match self.size(object).await? {
             None => Ok(None),
             Some(size) if size != bytes.len() as u64 => Ok(Some(false)),
-            Some(_) => Ok(Some(self.read(object, MAX_FILE_BYTES).await? == bytes)),
+            Some(_) => Ok(Some(self.read(object, MAX_OBJECT_BYTES).await? == bytes)),
         }
     }
 

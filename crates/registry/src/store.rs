@@ -9,7 +9,7 @@ use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, PutPayload};
 
 use crate::error::{Cause, Fault, RegistryError};
 use crate::s3::{self, S3Access};
@@ -145,6 +145,33 @@ impl Registry {
         .map_err(failed)?;
         accept(found.meta.size)?;
         found.bytes().await.map_err(failed)
+    }
+
+    /// Reads an object of at most `limit` bytes with its ETag; `None` when its ETag is `known`.
+    pub(crate) async fn read_unless(
+        &self,
+        object: &str,
+        limit: u64,
+        known: Option<&str>,
+    ) -> Result<Option<(Bytes, Option<String>)>, RegistryError> {
+        let failed = |source| self.failed("read", object, source);
+        let path = Path::parse(object).map_err(|e| failed(e.into()))?;
+        let options = GetOptions::new().with_if_none_match(known);
+        let found = match &self.store {
+            Store::Bucket(store) => store.get_opts(&path, options).await,
+            Store::Folder(store) => store.get_opts(&path, options).await,
+            Store::Other(store) => store.get_opts(&path, options).await,
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(object_store::Error::NotModified { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let (bytes, etag) = (found.meta.size, found.meta.e_tag.clone());
+        if bytes > limit {
+            return Err(RegistryError::TooLarge { object: object.to_owned(), bytes, limit });
+        }
+        Ok(Some((found.bytes().await.map_err(failed)?, etag)))
     }
 
     /// The size of an object; `None` when it is not there.

@@ -15,7 +15,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use serde_json::{Value, json};
 use tribunal_core::digest::sha256;
-use tribunal_registry::{Action, MAX_FILE_BYTES, Registry, RegistryError};
+use tribunal_registry::{Action, DatasetState, MAX_FILE_BYTES, Registry, RegistryError};
 
 const TREES: &[u8] = b"not really trees";
 const IP_TREES: &[u8] = b"nor these";
@@ -73,6 +73,7 @@ async fn contract(target: &Registry) {
     what_was_published_is_read_back(target).await;
     a_version_never_changes(target, &folder, &source).await;
     a_data_set_is_replaced_by_a_new_version(target).await;
+    a_pointer_that_is_known_is_not_read_again(target).await;
 }
 
 async fn nothing_is_published(target: &Registry) {
@@ -146,6 +147,23 @@ async fn a_data_set_is_replaced_by_a_new_version(target: &Registry) {
     for (name, version, file) in [("../x", "1", "f"), ("x", "..", "f"), ("x", "1", "a/b"), ("x", "1", "f")] {
         let error = target.publish_dataset(name, version, file, Bytes::new()).await.unwrap_err();
         assert!(matches!(error, RegistryError::Invalid { .. }), "{error}");
+    }
+}
+
+async fn a_pointer_that_is_known_is_not_read_again(target: &Registry) {
+    assert_eq!(target.dataset_state("watched", None).await.unwrap(), DatasetState::Absent);
+    assert_eq!(target.dataset_state("watched", Some("\"x\"")).await.unwrap(), DatasetState::Absent);
+    let mut known = None;
+    for (version, content) in [("1", "one"), ("2", "the second")] {
+        target.publish_dataset("watched", version, "data.tds", Bytes::from(content)).await.unwrap();
+        let state = target.dataset_state("watched", known.as_deref()).await.unwrap();
+        let DatasetState::InForce { pointer, etag } = state else { panic!("{state:?}") };
+        assert_eq!(pointer.version, version);
+        let file = target.load_dataset_version("watched", &pointer).await.unwrap();
+        assert_eq!(file, content.as_bytes());
+        known = Some(etag.unwrap());
+        let again = target.dataset_state("watched", known.as_deref()).await.unwrap();
+        assert_eq!(again, DatasetState::Unchanged);
     }
 }
 
