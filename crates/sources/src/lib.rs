@@ -3,6 +3,7 @@
 //! A file `sources.toml` ([`config`]) declares the sources; each is asked through one port ([`Source`]) about the
 //! entities of a batch. A source that fails costs its own features and never the score.
 //!
+//! A data set ([`dataset`]) is a file that is searched in memory: published, and picked up without a deployment.
 //! [`IpRanges`] says which network and country an IP address belongs to. It is compiled once from published
 //! tables ([`compile`]) and read by every function from the bytes of one file.
 //!
@@ -11,6 +12,7 @@
 pub mod aws;
 pub mod clock;
 pub mod config;
+pub mod dataset;
 mod mongodb;
 mod mysql;
 mod open;

@@ -15,8 +15,8 @@
 //! value, which says to look in the table with `.fine`, whose keys are whole addresses. That halves the file.
 
 mod compile;
-mod pieces;
-mod resolve;
+pub(crate) mod pieces;
+pub(crate) mod resolve;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -135,6 +135,11 @@ struct Names {
 }
 
 impl IpRanges {
+    /// Whether `bytes` begin as such a file does.
+    pub fn is_one(bytes: &[u8]) -> bool {
+        bytes.starts_with(&FORMAT.magic)
+    }
+
     /// Checks `bytes`, the content of a data set file.
     pub fn open(bytes: impl Into<Cow<'static, [u8]>>) -> Result<Self, DatasetError> {
         let bytes = bytes.into();

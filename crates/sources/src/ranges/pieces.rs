@@ -20,7 +20,7 @@ const HEADER: usize = 8;
 
 /// Where a table lies in the file.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     count: usize,
     keys: usize,
     values: usize,
@@ -29,7 +29,7 @@ pub(super) struct Pieces {
 }
 
 /// Writes a table; `pieces` are sorted, and start at zero.
-pub(super) fn write(pieces: &[(u128, u32)], key_bytes: usize, value_bytes: usize) -> Vec<u8> {
+pub(crate) fn write(pieces: &[(u128, u32)], key_bytes: usize, value_bytes: usize) -> Vec<u8> {
     let mut table = Vec::with_capacity(HEADER + pieces.len() * (key_bytes + value_bytes));
     table.extend_from_slice(&(pieces.len() as u32).to_le_bytes());
     table.extend_from_slice(&[key_bytes as u8, value_bytes as u8, 0, 0]);
@@ -44,7 +44,7 @@ pub(super) fn write(pieces: &[(u128, u32)], key_bytes: usize, value_bytes: usize
 
 impl Pieces {
     /// Checks that the table fills its section.
-    pub(super) fn open(bytes: &[u8], section: Range<usize>, tag: &str) -> Result<Self, DatasetError> {
+    pub(crate) fn open(bytes: &[u8], section: Range<usize>, tag: &str) -> Result<Self, DatasetError> {
         let fail = || DatasetError::Section { section: tag.to_owned() };
         if section.len() < HEADER {
             return Err(fail());
@@ -62,17 +62,25 @@ impl Pieces {
     }
 
     /// Number of pieces.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.count
     }
 
     /// The greatest value that a piece can have.
-    pub(super) fn greatest(&self) -> u32 {
+    pub(crate) fn greatest(&self) -> u32 {
         u32::MAX >> (32 - 8 * self.value_bytes)
     }
 
+    /// Whether keys begin at zero and increase, and every value is at most `limit`, or the greatest of its width.
+    pub(crate) fn is_sound(&self, bytes: &[u8], limit: u32) -> bool {
+        let values = (0..self.count).map(|i| self.value(bytes, i));
+        self.key(bytes, 0) == 0
+            && (1..self.count).all(|i| self.key(bytes, i - 1) < self.key(bytes, i))
+            && values.into_iter().all(|value| value <= limit || value == self.greatest())
+    }
+
     /// Value, first and last key of the piece that holds `key`, in a space that ends at `end`.
-    pub(super) fn find(&self, bytes: &[u8], key: u128, end: u128) -> (u32, (u128, u128)) {
+    pub(crate) fn find(&self, bytes: &[u8], key: u128, end: u128) -> (u32, (u128, u128)) {
         // Invariant: the key at `low` is not above, the key at `high` is.
         let (mut low, mut high) = (0, self.count);
         while high - low > 1 {
@@ -100,7 +108,7 @@ impl Pieces {
 
 /// Splits pieces of the IPv6 space into those with the upper 64 bits as key, and those inside of a /64 that
 /// is divided.
-pub(super) fn split_v6(pieces: &[(u128, u32)], divided: u32) -> [Vec<(u128, u32)>; 2] {
+pub(crate) fn split_v6(pieces: &[(u128, u32)], divided: u32) -> [Vec<(u128, u32)>; 2] {
     let mut coarse: Vec<(u128, u32)> = Vec::new();
     let mut fine = vec![(0, 0)];
     let mut block = None;

@@ -8,15 +8,15 @@ use std::collections::{BTreeSet, BinaryHeap};
 
 /// A range of addresses, both ends included, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) first: u128,
-    pub(super) last: u128,
-    pub(super) value: u32,
+pub(crate) struct Row {
+    pub(crate) first: u128,
+    pub(crate) last: u128,
+    pub(crate) value: u32,
 }
 
 /// Divides the space into pieces. `rows` are sorted by `first`. With `merge`, neighbours of one value are one
 /// piece. Returns the pieces and how many rows overlap one before.
-pub(super) fn resolve(rows: &[Row], merge: bool) -> (Vec<(u128, u32)>, u64) {
+pub(crate) fn resolve(rows: &[Row], merge: bool) -> (Vec<(u128, u32)>, u64) {
     let mut sweep = Sweep { rows, pieces: vec![(0, None)], active: BTreeSet::new(), ends: BinaryHeap::new() };
     let mut overlapping = 0;
     for (index, row) in rows.iter().enumerate() {
