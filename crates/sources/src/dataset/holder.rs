@@ -344,3 +344,7 @@ fn open(bytes: Bytes, object: String, version: String, digest: String) -> Result
         Err(source) => Err(LoadError::Unsound { object, source }),
     }
 }
+
+#[cfg(test)]
+#[path = "holder_tests.rs"]
+mod tests;

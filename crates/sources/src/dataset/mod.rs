@@ -69,7 +69,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub enum Dataset {
     /// Rows of columns by key.
-    Table(Table),
+    Table(Box<Table>),
     /// Address ranges.
     Ranges(Box<IpRanges>),
     /// A MaxMind DB.
@@ -84,7 +84,7 @@ impl Dataset {
     pub fn open(bytes: impl Into<Bytes>) -> Result<Self, OpenError> {
         let bytes = bytes.into();
         if bytes.starts_with(&table::FORMAT.magic) {
-            return Ok(Self::Table(Table::open(bytes)?));
+            return Ok(Self::Table(Box::new(Table::open(bytes)?)));
         }
         if IpRanges::is_one(&bytes) {
             return Ok(Self::Ranges(Box::new(IpRanges::open(Vec::from(bytes))?)));

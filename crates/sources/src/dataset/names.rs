@@ -100,7 +100,7 @@ impl Names {
 
     /// Writes section `hash` for names in their order; `None` when no seed keeps searches short.
     pub(super) fn write_hash<'n>(
-        names: impl Iterator<Item = &'n [u8]> + Clone,
+        names: &(impl Iterator<Item = &'n [u8]> + Clone),
         seed: u64,
     ) -> Option<Vec<u8>> {
         let count = names.clone().count();

@@ -108,7 +108,7 @@ fn write_names(sections: &mut Sections, keys: &[(OwnKey, u32)]) -> Result<(), Bu
     Texts::write(&mut texts, names(keys)).ok_or(BuildError::TooLarge { limit: MAX_FILE_BYTES })?;
     // Of the content, so that the same keys make the same file, and nobody knows it before all keys are there.
     let seed = sha256(&texts).bytes().rev().take(8).fold(0_u64, |seed, byte| (seed << 8) | u64::from(byte));
-    let hash = Names::write_hash(names(keys), seed).ok_or(BuildError::Collisions)?;
+    let hash = Names::write_hash(&names(keys), seed).ok_or(BuildError::Collisions)?;
     sections.push(("names".to_owned(), texts));
     sections.push(("hash".to_owned(), hash));
     Ok(())
