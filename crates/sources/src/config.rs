@@ -197,6 +197,10 @@ pub struct FeatureConfig {
     /// given. Arrays are read element by element.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Which rows count: those whose fields (or JSON pointers) have one of the values listed, as in
+    /// `where = { eventAction = ["registration"] }`; all if not given. Every field must match.
+    #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub matching: BTreeMap<String, Vec<serde_json::Value>>,
     /// What is done with the values, in order.
     #[serde(default)]
     pub transform: Vec<Transform>,
@@ -270,6 +274,10 @@ pub enum Transform {
 pub struct EvidenceConfig {
     /// What it says: `seen on a feed`.
     pub fact: String,
+    /// Which rows count: those whose fields (or JSON pointers) have one of the values listed, as in
+    /// `where = { eventAction = ["registration"] }`; all if not given. Every field must match.
+    #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub matching: BTreeMap<String, Vec<serde_json::Value>>,
     /// The value observed: a field or a JSON pointer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
@@ -445,10 +453,11 @@ pub struct HttpConfig {
     /// GET if not given.
     #[serde(default)]
     pub method: Method,
-    /// `https://host/path/{entity}?x={registrable_domain}`: variables in path and query only, percent-encoded. With
-    /// `{entities}` (joined by commas) one request asks about many.
+    /// `https://host/path/{entity}?x={registrable_domain}`: variables (`{entity}`, `{registrable_domain}`, `{tld}`) in path
+    /// and query only, percent-encoded. With `{entities}` (joined by commas) one request asks about many. An entity
+    /// that has no such value (an address has no registrable domain) is not asked about, and known to nobody.
     pub url: String,
-    /// Body of a POST, JSON: `{entity}` stands for a JSON text, `{entities}` for an array of them.
+    /// Body of a POST, JSON: `{entity}` stands for a JSON text, `{entities}` for an array of them; each for a whole value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// Headers, by name.
@@ -457,23 +466,26 @@ pub struct HttpConfig {
     /// Most entities of one request that has `{entities}`, from 1 to 1,000.
     #[serde(default = "default_batch")]
     pub batch: usize,
-    /// JSON pointer to the answer in the body; the whole body if not given. With `{entities}`: an array of rows, or an
-    /// object by entity. An array is many rows.
+    /// JSON pointer (`/data/rows`) to the answer in the body; the whole body if not given. An array is many rows (1,000 at
+    /// most are kept), an object is one; nothing, `null`, `[]` and `{}` are none. With `{entities}`: an array of rows, or
+    /// an object by entity.
     #[serde(default)]
     pub rows: String,
     /// With `{entities}`: field or JSON pointer of a row that holds the entity; for an object by entity not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What statuses mean, beside 2xx `answer`, 404 `empty`, 401 and 403 `refused`, 429 `throttled`, else `error`.
+    /// What statuses (`404`) and classes of them (`5xx`) mean, before the usual: 2xx `answer`, 204 and 404 `empty`, 401
+    /// and 403 `refused`, 429 and a 503 with Retry-After `throttled`, else `error`. Redirects are never followed.
     #[serde(default)]
     pub status: BTreeMap<String, StatusMeaning>,
-    /// Most bytes of an answer, from 1 to 16,777,216.
+    /// Most bytes of an answer, from 1 to 16,777,216; parsed it may take 16 times as many.
     #[serde(default = "default_max_bytes")]
     pub max_bytes: usize,
-    /// Whether private, loopback and link-local addresses of the service are allowed.
+    /// Whether the service may have a private, loopback, link-local or otherwise special address. Every address that
+    /// its name resolves to is checked, at every connection.
     #[serde(default)]
     pub allow_private: bool,
-    /// Whether the connection is encrypted, and the server's certificate checked.
+    /// Whether the connection is encrypted, and the server's certificate checked. `http://` needs `false`.
     #[serde(default = "yes")]
     pub tls: bool,
     /// Certificates (PEM) that are trusted beside the public ones.
@@ -504,14 +516,22 @@ pub enum RecordKind {
     TXT,
 }
 
-/// The domain name system.
+/// The domain name system. The servers of a name see that it is asked about: nothing is asked unless this is declared.
+///
+/// The answer about a name is one row with `nxdomain`, `a_count`, `aaaa_count`, `cname_count`, `ns_count`, `mx_count`,
+/// `txt_count`, `ttl_min`, `ttl_max`, `ns_ttl`, `mx_ttl`, `txt_ttl`, `addresses`, `asns`, `as_names`, `countries`,
+/// `cnames`, `name_servers`, `mx`. Addresses are not asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DnsConfig {
-    /// `address:port` of resolvers; the system's if not given.
+    /// `address:port` of resolvers (port 53 if not given), at most 8; the system's if none is given. The second is asked
+    /// when the first cannot be reached.
     #[serde(default)]
     pub resolvers: Vec<String>,
-    /// What is asked for.
+    /// Whether questions go over TCP only; else over UDP, and over TCP what is too large for it.
+    #[serde(default)]
+    pub tcp: bool,
+    /// What is asked for: A, AAAA, NS (of the registrable domain), MX, TXT.
     #[serde(default = "all_records")]
     pub records: Vec<RecordKind>,
 }

@@ -2,18 +2,24 @@
 //!
 //! Opening makes no connection and reads no secret: a server that is down is no error here.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tribunal_core::AddressFacts;
 
 use crate::Source;
 use crate::config::SourceConfig;
 use crate::secret::SecretStore;
-use crate::{mongodb, mysql};
+use crate::{dns, http, mongodb, mysql};
+
+/// What the data sets say of an address.
+pub type FactsOf = Arc<dyn Fn(IpAddr) -> Option<AddressFacts> + Send + Sync>;
 
 /// Opens a declared source that is a server.
 ///
 /// # Errors
-/// When its adapter refuses the declaration, or the source is none of `mysql`, `mongodb`.
+/// When its adapter refuses the declaration, or the source is none of `mysql`, `mongodb`, `http`.
 pub fn open_server(
     config: &SourceConfig,
     secrets: &Arc<dyn SecretStore>,
@@ -25,7 +31,20 @@ pub fn open_server(
     if let Some(mongodb) = &config.mongodb {
         return Ok(Box::new(mongodb::open(mongodb, concurrency, timeout, Arc::clone(secrets))?));
     }
-    Err(OpenError::new("", "none of the tables mysql, mongodb"))
+    if let Some(http) = &config.http {
+        return Ok(Box::new(http::open(http, concurrency, timeout, Arc::clone(secrets))?));
+    }
+    Err(OpenError::new("", "none of the tables mysql, mongodb, http"))
+}
+
+/// Opens a declared source that is the domain name system; `facts_of` tells the networks of the addresses it finds.
+///
+/// # Errors
+/// When the adapter refuses the declaration, or the source is none of `dns`.
+pub fn open_dns(config: &SourceConfig, facts_of: FactsOf) -> Result<Box<dyn Source>, OpenError> {
+    let Some(dns) = &config.dns else { return Err(OpenError::new("", "no table dns")) };
+    let timeout = Duration::from_millis(config.timeout_ms);
+    Ok(Box::new(dns::open(dns, config.concurrency, timeout, facts_of)?))
 }
 
 /// A declaration that an adapter refuses.

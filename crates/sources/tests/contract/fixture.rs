@@ -63,6 +63,11 @@ pub trait Fixture: Sized + Send + Sync + 'static {
     /// Whether a record is what the server holds of the name with this number.
     fn shows(&self, record: &Record, number: usize) -> bool;
 
+    /// Whether a record says that the server knows nothing of a name.
+    fn is_unknown(&self, record: &Record) -> bool {
+        record.is_empty()
+    }
+
     /// Most bytes that the source may take of the answer of [`Form::Large`].
     fn most_bytes(&self) -> u64;
 

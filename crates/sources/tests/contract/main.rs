@@ -11,8 +11,14 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod dns;
+mod dns_cases;
+mod dns_server;
 mod fixture;
 mod gate;
+mod http;
+mod http_cases;
+mod http_server;
 mod mongodb;
 mod mysql;
 mod server;
@@ -20,3 +26,6 @@ mod suite;
 
 contract!(mysql_contract, crate::mysql::Mysql);
 contract!(mongodb_contract, crate::mongodb::Mongodb);
+contract!(http_contract, crate::http::Http);
+contract!(http_batched_contract, crate::http::HttpBatched);
+contract!(dns_contract, crate::dns::Dns);
