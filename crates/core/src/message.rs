@@ -23,6 +23,8 @@ pub const MAX_BATCH_BYTES: usize = 60 * 1024;
 pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES + 8 * 1024 + MAX_BATCH_ENTITIES * 1_536;
 /// Most bytes of an original text that are kept with a score; more is refused as `too_long`.
 pub const MAX_ORIGINAL_BYTES: usize = 2_048;
+/// Most times that an entity is queued again because a source's quota was used up, whatever the sources say.
+pub const MAX_ATTEMPT: u32 = 10;
 
 /// One entity on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,8 @@ pub struct Item {
     /// Traffic light protocol marking of the entity, if given (`clear`, `green`, `amber`, `amber+strict`, `red`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tlp: Option<String>,
-    /// How many times it was queued again because a source's quota was used up; 0 the first time.
+    /// How many times it was queued again because a source's quota was used up; 0 the first time, at most
+    /// [`MAX_ATTEMPT`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
 }

@@ -17,3 +17,5 @@ mod faults;
 mod quota;
 #[path = "aws/secrets.rs"]
 mod secrets;
+#[path = "aws/support.rs"]
+mod support;

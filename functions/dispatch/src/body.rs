@@ -8,6 +8,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use tribunal_core::Entity;
 use tribunal_core::entity::{shown, shown_up_to};
+use tribunal_core::message::MAX_ATTEMPT;
 
 /// Most entities in one message.
 pub const MAX_MESSAGE_ENTITIES: usize = 100;
@@ -29,6 +30,8 @@ pub(crate) struct Body {
     pub(crate) source: Option<String>,
     /// One of [`TLP`].
     pub(crate) tlp: Option<&'static str>,
+    /// How many times these were queued again because a source's quota was used up.
+    pub(crate) attempt: u32,
 }
 
 /// Why a message as a whole is refused.
@@ -69,11 +72,18 @@ pub enum MessageRefusal {
         /// Length of the source.
         bytes: usize,
     },
+    /// Queued again too often: something asks in a circle.
+    #[error("attempt {attempt} is over the limit of {MAX_ATTEMPT}")]
+    AttemptTooLarge {
+        /// Which attempt it is.
+        attempt: u64,
+    },
 }
 
 impl MessageRefusal {
     /// Every code, sorted. The codes of refused entities are `tribunal_core::Refusal::CODES`.
-    pub const CODES: [&'static str; 8] = [
+    pub const CODES: [&'static str; 9] = [
+        "attempt_too_large",
         "empty",
         "message_too_large",
         "no_entities",
@@ -95,6 +105,7 @@ impl MessageRefusal {
             Self::TooManyEntities { .. } => "too_many_entities",
             Self::UnknownTlp(_) => "unknown_tlp",
             Self::SourceTooLong { .. } => "source_too_long",
+            Self::AttemptTooLarge { .. } => "attempt_too_large",
         }
     }
 }
@@ -107,6 +118,8 @@ struct Request {
     source: Option<String>,
     #[serde(default)]
     tlp: Option<String>,
+    #[serde(default)]
+    attempt: u64,
 }
 
 /// A list of texts, of which only as many are kept as a message may have.
@@ -152,8 +165,9 @@ pub(crate) fn parse(body: &str) -> Result<Body, MessageRefusal> {
     let parsed = match body.trim_start().bytes().next() {
         None => return Err(MessageRefusal::Empty),
         Some(b'"') => from_json(body).map(single),
-        Some(b'[') => from_json::<Texts>(body).and_then(|texts| list(texts, None, None)),
-        Some(b'{') => from_json::<Request>(body).and_then(|r| list(r.entities, r.source, r.tlp.as_deref())),
+        Some(b'[') => from_json::<Texts>(body)
+            .and_then(|entities| list(Request { entities, source: None, tlp: None, attempt: 0 })),
+        Some(b'{') => from_json::<Request>(body).and_then(list),
         Some(_) => return Ok(single(body.to_owned())),
     };
     match parsed {
@@ -177,10 +191,11 @@ fn from_json<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, MessageRefusal>
 }
 
 fn single(text: String) -> Body {
-    Body { entities: vec![text], source: None, tlp: None }
+    Body { entities: vec![text], source: None, tlp: None, attempt: 0 }
 }
 
-fn list(texts: Texts, source: Option<String>, tlp: Option<&str>) -> Result<Body, MessageRefusal> {
+fn list(request: Request) -> Result<Body, MessageRefusal> {
+    let Request { entities: texts, source, tlp, attempt } = request;
     if texts.count > MAX_MESSAGE_ENTITIES {
         return Err(MessageRefusal::TooManyEntities { count: texts.count });
     }
@@ -190,8 +205,11 @@ fn list(texts: Texts, source: Option<String>, tlp: Option<&str>) -> Result<Body,
     if let Some(bytes) = source.as_ref().map(String::len).filter(|bytes| *bytes > MAX_SOURCE_BYTES) {
         return Err(MessageRefusal::SourceTooLong { bytes });
     }
-    let tlp = tlp.map(marking).transpose()?;
-    Ok(Body { entities: texts.kept, source, tlp })
+    let tlp = tlp.as_deref().map(marking).transpose()?;
+    match u32::try_from(attempt) {
+        Ok(attempt @ ..=MAX_ATTEMPT) => Ok(Body { entities: texts.kept, source, tlp, attempt }),
+        _ => Err(MessageRefusal::AttemptTooLarge { attempt }),
+    }
 }
 
 /// `TLP:AMBER`, `amber` and `white` (its name in TLP 1.0) in the one form that is passed on.

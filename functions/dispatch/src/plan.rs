@@ -2,7 +2,8 @@
 //!
 //! - Every message is judged on its own, and every entity of it.
 //! - An entity that several messages ask for is scored once, as asked by the latest of them (no asker is answered
-//!   by a score older than its message), under the strictest marking of all.
+//!   by a score older than its message), under the strictest marking of all. The attempt is that of the latest too: an
+//!   entity that is asked for anew begins anew, and one that was queued again goes on counting.
 //! - Executions hold at most [`MAX_BATCH_ENTITIES`] entities and [`MAX_BATCH_BYTES`] bytes, filled in the order of
 //!   the messages, so that a message is spread over as few as possible.
 //! - The same messages come to the same executions with the same batch ids.
@@ -143,7 +144,7 @@ fn item(entity: &Entity, original: &str, requested_at: &str, record: &Record, bo
         request_id: record.message_id.clone(),
         source: body.source.clone(),
         tlp: body.tlp.map(str::to_owned),
-        attempt: 0,
+        attempt: body.attempt,
     }
 }
 
@@ -176,7 +177,7 @@ fn add_refused<'a>(
 /// The refused part of a message as a message of the same form.
 fn part(entities: &[String], body: &Body) -> String {
     let mut part = serde_json::Map::new();
-    if body.source.is_none() && body.tlp.is_none() {
+    if body.source.is_none() && body.tlp.is_none() && body.attempt == 0 {
         return serde_json::Value::from(entities).to_string();
     }
     part.insert("entities".to_owned(), entities.into());
@@ -185,6 +186,9 @@ fn part(entities: &[String], body: &Body) -> String {
     }
     if let Some(tlp) = body.tlp {
         part.insert("tlp".to_owned(), tlp.into());
+    }
+    if body.attempt > 0 {
+        part.insert("attempt".to_owned(), body.attempt.into());
     }
     serde_json::Value::Object(part).to_string()
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! EnsembleInput -> score_batch (pure) -> ScoreItem -> one conditional PutItem each -> EnsembleOutput
+//!               \-> requeue (pure) -> delayed messages, once all are written
 //! ```
 //! The arithmetic is `tribunal_core::ensemble`; the table's layout, and why it is written as it is, stand in
 //! `docs/scores.md`. Readers of the table need [`items`] and [`index`] only.
@@ -17,6 +18,7 @@ mod check;
 mod definition;
 pub mod index;
 pub mod items;
+pub mod requeue;
 mod score;
 mod step;
 mod store;

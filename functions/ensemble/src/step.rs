@@ -14,12 +14,15 @@ use tribunal_runtime::{chain, now_ms, sdk};
 use crate::check::{InputError, check};
 use crate::definition::{Definitions, LoadError, Loaded, RETRY_AFTER};
 use crate::items::{ScoreItem, key_of};
+use crate::requeue::{EntityQueue, Requeue, SqsQueue, requeue, send_all};
 use crate::score::{Answers, score_batch};
 use crate::store::{DynamoStore, ScoreStore, StoreError, write_all};
 
 const REGISTRY: &str = "TRIBUNAL_REGISTRY";
 const TABLE: &str = "TRIBUNAL_TABLE";
 const TTL_DAYS: &str = "TRIBUNAL_SCORE_TTL_DAYS";
+/// Optional: without it nothing is queued again.
+const QUEUE_URL: &str = "TRIBUNAL_QUEUE_URL";
 /// Kept of an event's time for its answer.
 const RESERVE: Duration = Duration::from_millis(500);
 /// Most time for the writes.
@@ -28,6 +31,10 @@ const WRITE_LIMIT: Duration = Duration::from_secs(8);
 const RELOAD_LIMIT: Duration = Duration::from_secs(4);
 /// Left of an event's time after loading, for writing and answering.
 const WRITE_RESERVE: Duration = Duration::from_secs(4);
+/// Most time for queueing entities again.
+const QUEUE_LIMIT: Duration = Duration::from_millis(1_500);
+/// Kept of an event's time for its answer after queueing.
+const ANSWER_RESERVE: Duration = Duration::from_millis(200);
 
 /// How long scores are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +74,11 @@ pub enum ConfigError {
 
 /// The step and what it works with.
 #[derive(Debug)]
-pub struct Ensemble<S> {
+pub struct Ensemble<S, Q = SqsQueue> {
     definitions: Definitions,
     store: S,
     ttl: Ttl,
+    queue: Option<Q>,
 }
 
 impl Ensemble<DynamoStore> {
@@ -80,25 +88,40 @@ impl Ensemble<DynamoStore> {
     /// # Errors
     /// When the configuration names no usable registry, table and time to live.
     pub async fn start() -> Result<Self, ConfigError> {
-        let environment = Environment::read(&[REGISTRY, TABLE, TTL_DAYS], &[])?;
+        let environment = Environment::read(&[REGISTRY, TABLE, TTL_DAYS], &[QUEUE_URL])?;
         let ttl = Ttl::parse(environment.get(TTL_DAYS))?;
         let registry = Registry::open(environment.get(REGISTRY)).map_err(ConfigError::Registry)?;
         let (definitions, config) = futures::join!(Definitions::start(registry, RETRY_AFTER), sdk::config());
-        let step = Self::new(definitions, DynamoStore::new(&config, environment.get(TABLE)), ttl);
+        let queue = environment.optional(QUEUE_URL).map(|url| SqsQueue::new(&config, url));
+        let store = DynamoStore::new(&config, environment.get(TABLE));
+        let step = Self::new(definitions, store, ttl).with_queue(queue);
         step.report_cold_start().await;
         Ok(step)
     }
 }
 
 impl<S: ScoreStore> Ensemble<S> {
-    /// The step over a store.
+    /// The step over a store, without a queue.
     pub const fn new(definitions: Definitions, store: S, ttl: Ttl) -> Self {
-        Self { definitions, store, ttl }
+        Self { definitions, store, ttl, queue: None }
+    }
+}
+
+impl<S: ScoreStore, Q: EntityQueue> Ensemble<S, Q> {
+    /// The step with the queue that entities are put on again.
+    pub fn with_queue<R: EntityQueue>(self, queue: Option<R>) -> Ensemble<S, R> {
+        let Self { definitions, store, ttl, .. } = self;
+        Ensemble { definitions, store, ttl, queue }
     }
 
     /// The store.
     pub const fn store(&self) -> &S {
         &self.store
+    }
+
+    /// The queue, if there is one.
+    pub const fn queue(&self) -> Option<&Q> {
+        self.queue.as_ref()
     }
 
     async fn report_cold_start(&self) {
@@ -121,7 +144,7 @@ impl<S: ScoreStore> Ensemble<S> {
     }
 }
 
-impl<S: ScoreStore> Step for Ensemble<S> {
+impl<S: ScoreStore, Q: EntityQueue> Step for Ensemble<S, Q> {
     const NAME: &'static str = "ensemble";
     type Input = EnsembleInput;
     type Output = EnsembleOutput;
@@ -139,12 +162,14 @@ impl<S: ScoreStore> Step for Ensemble<S> {
         let now = now_ms();
         let scores = score_batch(&loaded.definition, &loaded.digest, &input, &rfc3339_millis(now));
         report(log, &scores, &Answers::of(&loaded.definition, &input));
+        let again = requeue(&input.features);
         let items = self.items(scores, input.features.rows, now);
         let new = self.write(&items, invocation).await.map_err(|e| FunctionError::new(e.error_name(), e))?;
         let abstained = items.iter().filter(|item| item.score.verdict == Verdict::Unknown).count();
         log.field("already_there", items.len().saturating_sub(new));
         log.count("EntitiesScored", items.len());
         log.count("Abstentions", abstained);
+        self.put_on_queue(&again, invocation, log).await;
         Ok(EnsembleOutput {
             batch: input.features.batch,
             scored: items.len(),
@@ -156,7 +181,7 @@ impl<S: ScoreStore> Step for Ensemble<S> {
     }
 }
 
-impl<S: ScoreStore> Ensemble<S> {
+impl<S: ScoreStore, Q: EntityQueue> Ensemble<S, Q> {
     /// Scores with their vectors; of one key the first.
     fn items(&self, scores: Vec<Score>, rows: Vec<Row>, now_ms: u64) -> Vec<ScoreItem> {
         let expires_at = self.ttl.expires_at(now_ms);
@@ -176,6 +201,25 @@ impl<S: ScoreStore> Ensemble<S> {
     async fn write(&self, items: &[ScoreItem], invocation: &Invocation) -> Result<usize, StoreError> {
         let items = items.iter().map(ScoreItem::to_item).collect::<Result<Vec<_>, _>>()?;
         write_all(&self.store, items, invocation.time_for(WRITE_LIMIT, RESERVE)).await
+    }
+
+    /// Queues entities again. What cannot be is counted, and fails nothing: their scores are written.
+    async fn put_on_queue(&self, again: &Requeue, invocation: &Invocation, log: &mut EventLog) {
+        if *again == Requeue::default() {
+            return;
+        }
+        log.field("rescore_left_out", again.left_out);
+        let Some(queue) = &self.queue else {
+            log.field("rescore", "no queue");
+            return;
+        };
+        let budget = invocation.time_for(QUEUE_LIMIT, ANSWER_RESERVE);
+        let outcome = send_all(queue, &again.messages, budget).await;
+        log.count("EntitiesRequeued", outcome.queued);
+        log.count("RequeueFailures", outcome.failed);
+        if let Some(error) = outcome.error {
+            log.field("requeue_error", error);
+        }
     }
 }
 

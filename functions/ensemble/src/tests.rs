@@ -2,6 +2,7 @@
 
 mod definition;
 mod items;
+mod requeue;
 mod score;
 mod step;
 mod store;

@@ -9,7 +9,8 @@ use tribunal_sources::aws::{DynamoCache, KEY};
 use tribunal_sources::clock::Clock;
 use tribunal_sources::shared_cache::{MAX_VALUE_BYTES, SharedCache as _};
 
-use crate::local_aws::{Hands, create_table, dynamodb, local};
+use crate::local_aws::local;
+use crate::support::{Hands, create_table, dynamodb};
 
 const START_MS: u64 = 1_795_506_598_123;
 const HOUR: Duration = Duration::from_secs(3_600);

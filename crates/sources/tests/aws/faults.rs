@@ -16,7 +16,8 @@ use tribunal_sources::quota::{Grant, Quota as _};
 use tribunal_sources::secret::SecretStore as _;
 use tribunal_sources::shared_cache::SharedCache as _;
 
-use crate::local_aws::{Hands, client_of};
+use crate::local_aws::client_of;
+use crate::support::Hands;
 
 type Seen = Arc<Mutex<Vec<String>>>;
 

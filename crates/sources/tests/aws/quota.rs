@@ -8,7 +8,8 @@ use tribunal_sources::clock::Clock;
 use tribunal_sources::config::QuotaConfig;
 use tribunal_sources::quota::{Grant, Level, Quota as _};
 
-use crate::local_aws::{Hands, create_table, dynamodb, local};
+use crate::local_aws::local;
+use crate::support::{Hands, create_table, dynamodb};
 
 const START_MS: u64 = 1_795_506_598_123;
 

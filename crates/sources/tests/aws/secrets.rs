@@ -9,7 +9,8 @@ use tribunal_sources::clock::Clock;
 use tribunal_sources::config::SecretRef;
 use tribunal_sources::secret::{SecretStore as _, resolve};
 
-use crate::local_aws::{Hands, client_of, local};
+use crate::local_aws::{client_of, local};
+use crate::support::Hands;
 
 fn store(config: &SdkConfig, hands: &Arc<Hands>) -> SecretsManager {
     SecretsManager::with_clock(config, Arc::clone(hands) as Arc<dyn Clock>)

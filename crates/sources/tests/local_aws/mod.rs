@@ -5,45 +5,18 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use tribunal_sources::aws::KEY;
-use tribunal_sources::clock::Clock;
 
 /// Names a local AWS that runs already.
 const URL: &str = "TRIBUNAL_TEST_AWS_URL";
 /// Makes a test that is left out a failure.
 const COMPLETE: &str = "TRIBUNAL_TESTS_COMPLETE";
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// Time that a test moves.
-#[derive(Debug)]
-pub(crate) struct Hands(AtomicU64);
-
-impl Hands {
-    pub(crate) fn at(ms: u64) -> Arc<Self> {
-        Arc::new(Self(AtomicU64::new(ms)))
-    }
-
-    pub(crate) fn wait(&self, time: Duration) {
-        self.0.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
-    }
-}
-
-impl Clock for Hands {
-    fn now_ms(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The configuration of a client of the local AWS; `None`, with a message, where there is none.
 pub(crate) fn local() -> Option<SdkConfig> {
@@ -114,22 +87,4 @@ pub(crate) fn client_of(endpoint: &str) -> SdkConfig {
         .endpoint_url(endpoint)
         .http_client(http)
         .build()
-}
-
-/// A client that the tests look behind the scenes with.
-pub(crate) fn dynamodb(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::new(config)
-}
-
-/// A table like the deployment's.
-pub(crate) async fn create_table(config: &SdkConfig, name: &str) {
-    let attribute = AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S);
-    let key = KeySchemaElement::builder().attribute_name(KEY).key_type(KeyType::Hash);
-    let create = dynamodb(config)
-        .create_table()
-        .table_name(name)
-        .attribute_definitions(attribute.build().unwrap())
-        .key_schema(key.build().unwrap())
-        .billing_mode(BillingMode::PayPerRequest);
-    Box::pin(create.send()).await.unwrap();
 }

@@ -97,6 +97,9 @@ fn bad_messages() -> Vec<(String, &'static str)> {
         (r#"{"entities": []}"#.to_owned(), "no_entities"),
         (r#"{"entities": ["evil.com"], "tlp": "purple"}"#.to_owned(), "unknown_tlp"),
         (json!({"entities": ["evil.com"], "source": "s".repeat(257)}).to_string(), "source_too_long"),
+        (r#"{"entities": ["evil.com"], "attempt": 11}"#.to_owned(), "attempt_too_large"),
+        (r#"{"entities": ["evil.com"], "attempt": 18446744073709551615}"#.to_owned(), "attempt_too_large"),
+        (r#"{"entities": ["evil.com"], "attempt": -1}"#.to_owned(), "not_a_message"),
         // One bare entity that is none.
         ("\"evil\\u0000.com\"".to_owned(), "invalid_character"),
         ("evil\0.com".to_owned(), "invalid_character"),
@@ -228,6 +231,22 @@ fn the_strictest_marking_holds_whoever_asks_last() {
     ];
     let item = inputs(&plan(&records, 0))[0].items[0].clone();
     assert_eq!((item.request_id.as_str(), item.tlp.as_deref()), ("m-3", Some("amber")));
+}
+
+#[test]
+fn an_attempt_goes_with_the_latest_asker() {
+    let attempt = |bodies: [(&str, u64, &str); 2]| {
+        let records = bodies.map(|(id, seconds, body)| record(id, seconds, body));
+        inputs(&plan(&records, 0))[0].items[0].attempt
+    };
+    let again = r#"{"entities": ["evil.com"], "attempt": 10}"#;
+    assert_eq!(attempt([("m-1", 10, again), ("m-2", 20, "evil.com")]), 0, "asked for anew");
+    assert_eq!(attempt([("m-1", 20, again), ("m-2", 10, "evil.com")]), 10, "queued again");
+    let plan = plan(&[record("m", 1, r#"{"entities": ["com", "evil.com"], "attempt": 2}"#)], 0);
+    assert!(plan.executions[0].input.ends_with(r#""attempt":2}]}"#), "{}", plan.executions[0].input);
+    assert_eq!(plan.letters[0].body, r#"{"attempt":2,"entities":["com"]}"#);
+    let first = super::super::plan::plan(&[record("m", 1, r#"{"entities": ["evil.com"], "attempt": 0}"#)], 0);
+    assert!(!first.executions[0].input.contains("attempt"), "{}", first.executions[0].input);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use tribunal_core::message::{EnsembleInput, PredictionOutcome, Row};
+use tribunal_core::message::{EnsembleInput, Evidence, PredictionOutcome, Row, SourceStatus};
 use tribunal_core::score::Quorum;
 use tribunal_core::{Score, SpecialUse, Verdict};
 
@@ -7,6 +7,7 @@ use super::support::{
     REQUESTED_AT, SCORED_AT, answered, batch, contribution, definition, failed, input, row, unanimous,
 };
 use crate::score::{Answers, score_batch};
+use crate::{MAX_EVIDENCE, MAX_LINK_BYTES, MAX_TIME_BYTES};
 
 fn scores(rows: Vec<Row>, predictions: Vec<PredictionOutcome>) -> Vec<Score> {
     score_batch(&definition(), "sha256:d", &input(rows, predictions), SCORED_AT)
@@ -262,4 +263,33 @@ proptest! {
             prop_assert!(score.contributions.iter().all(|c| c.contribution.is_finite()));
         }
     }
+}
+
+#[test]
+fn what_the_sources_did_is_kept_within_bounds() {
+    let mut row = row("evil.com", "r1");
+    row.item.attempt = 2;
+    row.evidence_dropped = 5;
+    row.sources = [("feed".to_owned(), SourceStatus::Ok), ("slow".to_owned(), SourceStatus::Timeout)].into();
+    let fact = |link: String| Evidence {
+        source: "feed".to_owned(),
+        fact: "listed".to_owned(),
+        value: "phishing".to_owned(),
+        first_seen: Some("2026-11-01T00:00:00Z".to_owned()),
+        last_seen: Some("9".repeat(MAX_TIME_BYTES + 1)),
+        link: Some(link),
+    };
+    let link = "https://feed.example/evil.com".to_owned();
+    row.evidence =
+        [vec![fact("l".repeat(MAX_LINK_BYTES + 1))], vec![fact(link.clone()); MAX_EVIDENCE]].concat();
+    let mut input = input(vec![row], unanimous(1, 0.5));
+    input.features.source_ms =
+        [("feed", 12), ("slow", 800), ("not asked", 1)].map(|(n, ms)| (n.to_owned(), ms)).into();
+    let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
+    assert_eq!((score.attempt, score.evidence.len(), score.evidence_dropped), (2, MAX_EVIDENCE, 6));
+    assert_eq!(score.source_ms, [("feed".to_owned(), 12), ("slow".to_owned(), 800)].into());
+    assert_eq!(score.evidence[0].link, None, "a part of a link leads elsewhere");
+    assert_eq!(score.evidence[1].link, Some(link));
+    assert_eq!(score.evidence[1].first_seen.as_deref(), Some("2026-11-01T00:00:00Z"));
+    assert_eq!(score.evidence[1].last_seen.as_ref().unwrap().len(), MAX_TIME_BYTES);
 }

@@ -1,13 +1,15 @@
+use std::sync::Mutex;
 use std::time::Duration;
 
-use serde_json::Value;
-use tribunal_core::message::{EnsembleInput, EnsembleOutput, RefusedEntity, Row};
+use serde_json::{Value, json};
+use tribunal_core::message::{EnsembleInput, EnsembleOutput, RefusedEntity, Rescore, Row};
 use tribunal_core::{ErrorName, SpecialUse};
 use tribunal_runtime::{EventLog, FunctionError, Invocation, Step, chain, now_ms};
 
 use super::definition::{definitions, publish};
 use super::support::{Memory, answered, block_on, definition_json, failed, input, row, unanimous};
 use crate::items::score_from_item;
+use crate::requeue::{EntityQueue, Message, QueueError, Sent};
 use crate::step::{Ensemble, Ttl};
 use crate::store::Fault;
 
@@ -18,7 +20,10 @@ fn step() -> Ensemble<Memory> {
     Ensemble::new(definitions, Memory::default(), Ttl::parse("90").unwrap())
 }
 
-fn handle(step: &Ensemble<Memory>, input: EnsembleInput) -> (Result<EnsembleOutput, FunctionError>, Value) {
+fn handle<Q: EntityQueue>(
+    step: &Ensemble<Memory, Q>,
+    input: EnsembleInput,
+) -> (Result<EnsembleOutput, FunctionError>, Value) {
     let mut log = EventLog::new("ensemble");
     let invocation = Invocation { deadline_ms: now_ms() + 60_000, ..Invocation::default() };
     let result = block_on(step.handle(input, &invocation, &mut log));
@@ -96,6 +101,54 @@ fn an_entity_twice_in_a_batch_is_written_once() {
     let rows = vec![row("a.com", "r"), row("a.com", "r"), row("a.com", "r2")];
     let (output, log) = handle(&step, input(rows, unanimous(3, 0.9)));
     assert_eq!((output.unwrap().scores.len(), &log["already_there"]), (2, &Value::from(0)));
+}
+
+/// A queue that keeps what it is sent, or fails.
+#[derive(Default)]
+struct Kept {
+    messages: Mutex<Vec<Message>>,
+    fails: bool,
+}
+
+impl EntityQueue for Kept {
+    async fn send(&self, messages: &[Message]) -> Result<Sent, QueueError> {
+        if self.fails {
+            return Err(QueueError("no route".into()));
+        }
+        self.messages.lock().unwrap().extend_from_slice(messages);
+        Ok(Sent::default())
+    }
+}
+
+#[test]
+fn entities_are_queued_again_once_their_scores_are_written() {
+    let event = |n: usize| {
+        let mut input = input(rows(n), unanimous(n, 0.9));
+        input.features.rescore = vec![Rescore { entity: "host1.com".to_owned(), after_s: 60 }];
+        input
+    };
+    let with = |fails| step().with_queue(Some(Kept { fails, ..Kept::default() }));
+    let step = with(false);
+    let (output, log) = handle(&step, event(2));
+    assert_eq!(output.unwrap().scored, 2);
+    assert_eq!((&log["EntitiesRequeued"], &log["RequeueFailures"]), (&json!(1), &json!(0)));
+    let messages = step.queue().unwrap().messages.lock().unwrap().clone();
+    let body = r#"{"entities":["hxxp://host1.com/"],"source":"feed","tlp":"amber","attempt":1}"#;
+    assert_eq!(messages, [Message { body: body.to_owned(), entities: 1, delay_s: 60 }]);
+
+    let failing = with(true);
+    let (output, log) = handle(&failing, event(2));
+    assert_eq!(output.unwrap().scored, 2, "the first score stands");
+    assert_eq!((&log["EntitiesRequeued"], &log["RequeueFailures"]), (&json!(0), &json!(1)));
+    assert_eq!(log["requeue_error"], "SendMessageBatch failed: no route");
+
+    let step = with(false);
+    step.store().faults.lock().unwrap().insert("host0.com".to_owned(), Fault::Throttled);
+    handle(&step, event(2)).0.unwrap_err();
+    assert!(step.queue().unwrap().messages.lock().unwrap().is_empty(), "not before all are written");
+
+    let (output, log) = handle(&self::step(), event(2));
+    assert_eq!((output.unwrap().scored, &log["rescore"]), (2, &json!("no queue")));
 }
 
 #[test]
