@@ -30,3 +30,17 @@ pub use config::Declaration;
 pub use open::{FactsOf, OpenError, open_dns, open_server};
 pub use ranges::{About, DatasetError, Input, IpRanges, Origin, Summary, Table, compile};
 pub use source::{Record, Replies, Reply, Source, SourceError, Subject};
+
+/// The servers of the contract suite, for the tests of what it cannot reach.
+#[cfg(test)]
+#[path = "../tests/contract/server.rs"]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::print_stderr,
+    reason = "a file of another test binary"
+)]
+mod test_server;
+#[cfg(test)]
+extern crate self as tribunal_sources;

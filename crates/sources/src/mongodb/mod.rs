@@ -24,18 +24,20 @@ use std::time::Duration;
 use mongodb::Client;
 use mongodb::bson::{Document, RawDocumentBuf};
 use mongodb::options::{ClientOptions, Tls, TlsOptions};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::config::MongodbConfig;
 use crate::params::target::{Target, certificates};
-use crate::params::{Found, SUBJECTS_PER_REQUEST, Wanted};
+use crate::params::{Found, Request, SUBJECTS_PER_REQUEST, Wanted};
 use crate::secret::{Secret, SecretStore};
 use crate::source::{Record, Replies, Source, Subject};
 use crate::{OpenError, SourceError};
 
 mod failure;
 mod filter;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -149,9 +151,9 @@ impl Source for Mongodb {
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
         let wanted = Wanted::new(self.filter.variable(), subjects);
         wanted.answer_nothing(replies);
-        for (request, texts) in wanted.requests() {
-            let records = Box::pin(self.request(texts)).await?;
-            wanted.answer(request, records, replies);
+        for request in wanted.requests() {
+            let records = Box::pin(self.request(request)).await?;
+            request.answer(records, replies);
         }
         Ok(())
     }
@@ -160,14 +162,14 @@ impl Source for Mongodb {
 impl Mongodb {
     /// One `find`: a record for each text. A secret that is refused is read anew, and tried again if it is another one
     /// by now.
-    async fn request(&self, texts: &[&str]) -> Result<Vec<Record>, SourceError> {
+    async fn request(&self, request: Request<'_>) -> Result<Vec<Record>, SourceError> {
         let known = self.connected.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let was_known = known.is_some();
         let connected = match known {
             Some(connected) => connected,
             None => self.connect(None).await?,
         };
-        let refused = match self.read(&connected.client, texts).await {
+        let refused = match self.read(&connected.client, request).await {
             Err(error @ SourceError::Refused(_)) => error,
             answer => return answer,
         };
@@ -176,7 +178,7 @@ impl Mongodb {
             return Err(refused);
         }
         match self.connect(Some(&connected.url)).await {
-            Ok(renewed) => self.read(&renewed.client, texts).await,
+            Ok(renewed) => self.read(&renewed.client, request).await,
             Err(_) => Err(refused),
         }
     }
@@ -223,36 +225,31 @@ impl Mongodb {
         options
     }
 
-    async fn read(&self, client: &Client, texts: &[&str]) -> Result<Vec<Record>, SourceError> {
+    async fn read(&self, client: &Client, request: Request<'_>) -> Result<Vec<Record>, SourceError> {
         let failed = |error| failure(error, self.timeout);
         let collection = client.database(&self.database).collection::<RawDocumentBuf>(&self.collection);
         let limit = i64::try_from(self.max_rows).unwrap_or(i64::MAX).saturating_add(1);
         let find = collection
-            .find(self.filter.document(texts))
+            .find(self.filter.document(request.texts))
             .projection(self.projection.clone())
             .limit(limit)
             .batch_size(BATCH)
             .max_time(self.timeout);
         let mut cursor = find.await.map_err(failed)?;
-        let mut found = Found::new(texts, self.max_rows);
+        let mut found = Found::new(request, self.max_rows);
         while cursor.advance().await.map_err(failed)? {
             let document = cursor.current();
             found.count(document.as_bytes().len())?;
             let row = values::json(document, &mut found)?;
-            let keys: Vec<Value> = self.keys(&row)?.into_iter().cloned().collect();
-            let row = Value::Object(row);
-            for key in keys {
-                found.add(&key, row.clone())?;
-            }
+            found.add(&self.keys(&row)?, &row)?;
         }
         Ok(found.into_records())
     }
 
     /// What the key's path leads to, each element of an array on its own.
-    fn keys<'a>(&self, row: &'a Map<String, Value>) -> Result<Vec<&'a Value>, SourceError> {
-        let mut parts = self.key.split('.');
-        let mut reached: Vec<&Value> = parts.next().and_then(|part| row.get(part)).into_iter().collect();
-        for part in parts {
+    fn keys<'a>(&self, row: &'a Value) -> Result<Vec<&'a Value>, SourceError> {
+        let mut reached = vec![row];
+        for part in self.key.split('.') {
             reached = reached.into_iter().flat_map(elements).filter_map(|value| value.get(part)).collect();
         }
         if reached.is_empty() {

@@ -24,21 +24,17 @@ use crate::params::{Found, decimal, float, hexadecimal};
 const MAX_DEPTH: usize = 32;
 
 /// A document as a JSON object; its fields are counted as they are made.
-pub(crate) fn json(document: &RawDocument, found: &mut Found<'_>) -> Result<Map<String, Value>, SourceError> {
+pub(crate) fn json(document: &RawDocument, found: &mut Found<'_>) -> Result<Value, SourceError> {
     object(document, found, MAX_DEPTH)
 }
 
-fn object(
-    document: &RawDocument,
-    found: &mut Found<'_>,
-    depth: usize,
-) -> Result<Map<String, Value>, SourceError> {
+fn object(document: &RawDocument, found: &mut Found<'_>, depth: usize) -> Result<Value, SourceError> {
     let mut object = Map::new();
     for field in document {
         let (name, field) = field.map_err(|_| malformed("it is not BSON"))?;
         object.insert(name.as_str().to_owned(), value(field, found, depth)?);
     }
-    Ok(object)
+    Ok(Value::Object(object))
 }
 
 fn value(value: RawBsonRef<'_>, found: &mut Found<'_>, depth: usize) -> Result<Value, SourceError> {
@@ -48,7 +44,7 @@ fn value(value: RawBsonRef<'_>, found: &mut Found<'_>, depth: usize) -> Result<V
         RawBsonRef::Double(number) => float(number),
         RawBsonRef::String(text) | RawBsonRef::Symbol(text) | RawBsonRef::JavaScriptCode(text) => text.into(),
         RawBsonRef::Array(items) => array(items, found, deeper()?)?,
-        RawBsonRef::Document(document) => Value::Object(object(document, found, deeper()?)?),
+        RawBsonRef::Document(document) => object(document, found, deeper()?)?,
         RawBsonRef::Boolean(flag) => flag.into(),
         RawBsonRef::Int32(number) => number.into(),
         RawBsonRef::Int64(number) => number.into(),

@@ -19,6 +19,8 @@ const THROTTLED: [u16; 3] = [1040, 1203, 1226];
 const TOO_LATE: [u16; 2] = [3024, 1969];
 /// The server shuts down (1053), or ended the statement (1317) or the connection (1927, 4031).
 const GONE: [u16; 4] = [1053, 1317, 1927, 4031];
+/// The driver's message for a packet over the limit.
+const TOO_LARGE: &str = "Packet is larger than max_allowed_packet";
 
 /// Whether other credentials might help.
 pub(super) fn is_access_denied(error: &Error) -> bool {
@@ -64,10 +66,10 @@ pub(super) fn failure(error: Error, limit: Duration) -> SourceError {
     }
 }
 
-/// The driver's message for a packet over the limit: the error itself is of a crate that it does not show.
+/// Whether a packet was over the limit; the error itself is of a crate that the driver does not show.
 fn is_too_large(error: &IoError) -> bool {
     match error {
-        IoError::Io(error) => error.get_ref().is_some_and(|error| error.to_string() == "Packet too large"),
+        IoError::Io(error) => error.get_ref().is_some_and(|error| error.to_string() == TOO_LARGE),
         IoError::Tls(_) => false,
     }
 }

@@ -24,13 +24,15 @@ use serde_json::{Map, Value};
 
 use crate::config::MysqlConfig;
 use crate::params::target::{Target, certificates};
-use crate::params::{Found, SUBJECTS_PER_REQUEST, Wanted};
+use crate::params::{Found, Request, SUBJECTS_PER_REQUEST, Wanted};
 use crate::secret::SecretStore;
 use crate::source::{Record, Replies, Source, Subject};
 use crate::{OpenError, SourceError};
 
 mod connections;
 mod failure;
+#[cfg(test)]
+mod hostile;
 mod query;
 #[cfg(test)]
 mod tests;
@@ -66,6 +68,8 @@ pub(crate) fn open(
     let authorities = authorities.map_err(|reason| OpenError::new("mysql.ca", reason))?;
     let roots = authorities.map(|pem| pem.as_bytes().to_vec().into());
     let tls = config.tls.then(|| SslOpts::default().with_root_certs(roots.into_iter().collect()));
+    // The driver takes the process's; there is one already, or it is this.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let connections = Connections::new(target, tls, concurrency.max(1), timeout, secrets);
     Ok(Mysql { query, key: config.key.clone(), max_rows: config.max_rows, timeout, connections })
 }
@@ -79,9 +83,9 @@ impl Source for Mysql {
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
         let wanted = Wanted::new(self.query.variable(), subjects);
         wanted.answer_nothing(replies);
-        for (request, texts) in wanted.requests() {
-            let records = self.request(texts).await?;
-            wanted.answer(request, records, replies);
+        for request in wanted.requests() {
+            let records = self.request(request).await?;
+            request.answer(records, replies);
         }
         Ok(())
     }
@@ -110,11 +114,11 @@ impl From<SourceError> for Broken {
 impl Mysql {
     /// One query: a record for each text. What was sent on a connection that had died in the meantime is sent again on
     /// a new one, once: it only reads.
-    async fn request(&self, texts: &[&str]) -> Result<Vec<Record>, SourceError> {
+    async fn request(&self, request: Request<'_>) -> Result<Vec<Record>, SourceError> {
         loop {
             let mut lease = self.connections.lease().await?;
             let Some(connection) = lease.connection() else { continue };
-            let broken = match Box::pin(self.read(connection, texts)).await {
+            let broken = match Box::pin(self.read(connection, request)).await {
                 Ok(records) => {
                     lease.keep();
                     return Ok(records);
@@ -134,25 +138,25 @@ impl Mysql {
         }
     }
 
-    async fn read(&self, connection: &mut Conn, texts: &[&str]) -> Result<Vec<Record>, Broken> {
-        let (statement, parameters) = self.bound(texts);
+    async fn read(&self, connection: &mut Conn, request: Request<'_>) -> Result<Vec<Record>, Broken> {
+        let (statement, parameters) = self.bound(request.texts);
         let mut answer = connection.exec_iter(statement, parameters).await?;
         let columns = answer.columns().unwrap_or_else(|| Arc::from([]));
         let names = names(&columns)?;
-        let key = names.iter().position(|name| *name == self.key);
-        let key = key.ok_or_else(|| malformed(format!("no column {}", self.key)))?;
+        if !names.contains(&self.key) {
+            return Err(malformed(format!("no column {}", self.key)).into());
+        }
         let name_bytes: usize = names.iter().map(String::len).sum();
-        let mut found = Found::new(texts, self.max_rows);
+        let mut found = Found::new(request, self.max_rows);
         while let Some(row) = answer.next().await? {
             let row = row.unwrap();
             let size =
                 row.iter().zip(&*columns).map(|(value, column)| values::size(value, column)).sum::<usize>();
             found.count(name_bytes.saturating_add(size))?;
             found.count_fields(row.len())?;
-            let row: Vec<_> =
-                row.into_iter().zip(&*columns).map(|(value, column)| values::json(value, column)).collect();
-            let text = row.get(key).cloned().unwrap_or_default();
-            found.add(&text, Value::Object(names.iter().cloned().zip(row).collect::<Map<_, _>>()))?;
+            let row = row.into_iter().zip(&*columns).map(|(value, column)| values::json(value, column));
+            let row: Value = names.iter().cloned().zip(row).collect::<Map<_, _>>().into();
+            found.add(&[&row[self.key.as_str()]], &row)?;
         }
         Ok(found.into_records())
     }

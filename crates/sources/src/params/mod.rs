@@ -7,9 +7,8 @@
 //! A key is compared in normal form: any case, with or without the trailing dot and spaces around, an address in any
 //! spelling. A row whose key was not asked for is dropped: a collation may hold more for equal than names are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
-use std::ops::Range;
 
 use serde_json::{Number, Value};
 
@@ -17,7 +16,7 @@ use crate::source::{Record, Replies, SourceError, Subject};
 
 pub(crate) mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Most subjects of one request to a database.
 pub(crate) const SUBJECTS_PER_REQUEST: usize = 1_000;
@@ -109,14 +108,32 @@ impl<'a> Wanted<'a> {
     }
 
     /// The texts, in requests.
-    pub(crate) fn requests(&self) -> impl Iterator<Item = (Range<usize>, &[&'a str])> {
-        let starts = (0..).step_by(SUBJECTS_PER_REQUEST);
-        starts.zip(self.texts.chunks(SUBJECTS_PER_REQUEST)).map(|(at, texts)| (at..at + texts.len(), texts))
+    pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'_>> {
+        let texts = self.texts.chunks(SUBJECTS_PER_REQUEST);
+        texts
+            .zip(self.positions.chunks(SUBJECTS_PER_REQUEST))
+            .map(|(texts, positions)| Request { texts, positions })
+    }
+}
+
+/// The texts of one request, and the subjects behind each.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Request<'a> {
+    /// Distinct.
+    pub(crate) texts: &'a [&'a str],
+    positions: &'a [Vec<usize>],
+}
+
+impl<'a> Request<'a> {
+    /// Of any texts.
+    #[cfg(test)]
+    pub(crate) const fn of(texts: &'a [&'a str], positions: &'a [Vec<usize>]) -> Self {
+        Self { texts, positions }
     }
 
-    /// Answers for the subjects behind one request's texts.
-    pub(crate) fn answer(&self, request: Range<usize>, records: Vec<Record>, replies: &Replies) {
-        for (positions, record) in self.positions.get(request).unwrap_or_default().iter().zip(records) {
+    /// Answers for the subjects behind the texts.
+    pub(crate) fn answer(&self, records: Vec<Record>, replies: &Replies) {
+        for (positions, record) in self.positions.iter().zip(records) {
             for position in positions {
                 replies.put(*position, Ok(record.clone()));
             }
@@ -127,52 +144,73 @@ impl<'a> Wanted<'a> {
 /// What one request's answer has brought so far.
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
+    request: Request<'a>,
     by_text: HashMap<&'a str, usize>,
     records: Vec<Record>,
     rows: usize,
     max_rows: usize,
+    /// Of all rows, for each subject that they are about.
     bytes: usize,
+    /// Of the row that arrived last.
+    row_bytes: usize,
 }
 
 impl<'a> Found<'a> {
-    /// Nothing yet, for these texts.
-    pub(crate) fn new(texts: &[&'a str], max_rows: usize) -> Self {
+    /// Nothing yet.
+    pub(crate) fn new(request: Request<'a>, max_rows: usize) -> Self {
         Self {
-            by_text: texts.iter().enumerate().map(|(at, text)| (*text, at)).collect(),
-            records: vec![Record::default(); texts.len()],
+            request,
+            by_text: request.texts.iter().enumerate().map(|(at, text)| (*text, at)).collect(),
+            records: vec![Record::default(); request.texts.len()],
             rows: 0,
             max_rows,
             bytes: 0,
+            row_bytes: 0,
         }
     }
 
     /// Counts a row that has arrived and its bytes, before anything is made of it.
     pub(crate) fn count(&mut self, bytes: usize) -> Result<(), SourceError> {
         self.rows += 1;
+        self.row_bytes = 0;
         if self.rows > self.max_rows {
             return Err(SourceError::TooLarge { limit: self.max_rows as u64, unit: "rows" });
         }
         self.count_bytes(bytes)
     }
 
-    /// Counts fields, before they are made.
+    /// Counts fields of that row, before they are made.
     pub(crate) fn count_fields(&mut self, fields: usize) -> Result<(), SourceError> {
         self.count_bytes(fields.saturating_mul(FIELD_BYTES))
     }
 
     fn count_bytes(&mut self, bytes: usize) -> Result<(), SourceError> {
+        self.row_bytes = self.row_bytes.saturating_add(bytes);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_ANSWER_BYTES { Err(too_many_bytes()) } else { Ok(()) }
     }
 
-    /// Gives a row to the text that its key names, if that was asked for.
-    pub(crate) fn add(&mut self, key: &Value, row: Value) -> Result<(), SourceError> {
-        let Value::String(key) = key else {
-            return Err(SourceError::Malformed { reason: "the key of a row is no text".to_owned() });
-        };
-        let at = self.by_text.get(key.as_str()).or_else(|| self.by_text.get(normal(key).as_str()));
-        if let Some(record) = at.and_then(|at| self.records.get_mut(*at)) {
-            record.push(row);
+    /// Gives that row to the texts that its keys name, as far as they were asked for.
+    pub(crate) fn add(&mut self, keys: &[&Value], row: &Value) -> Result<(), SourceError> {
+        let mut named = BTreeSet::new();
+        for key in keys {
+            let Value::String(key) = key else {
+                return Err(SourceError::Malformed { reason: "the key of a row is no text".to_owned() });
+            };
+            let at = self.by_text.get(key.as_str()).or_else(|| self.by_text.get(normal(key).as_str()));
+            named.extend(at.copied());
+        }
+        // It will be there once for each subject: what it takes is counted before it is copied.
+        let subjects: usize =
+            named.iter().filter_map(|at| self.request.positions.get(*at)).map(Vec::len).sum();
+        self.bytes = self.bytes.saturating_add(self.row_bytes.saturating_mul(subjects.saturating_sub(1)));
+        if self.bytes > MAX_ANSWER_BYTES {
+            return Err(too_many_bytes());
+        }
+        for at in named {
+            if let Some(record) = self.records.get_mut(at) {
+                record.push(row.clone());
+            }
         }
         Ok(())
     }

@@ -27,6 +27,7 @@ pub struct Gate {
     state: watch::Sender<State>,
     asked: watch::Receiver<u64>,
     answered: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
     listener: JoinHandle<()>,
 }
 
@@ -41,18 +42,26 @@ struct Relay {
 impl Gate {
     /// Relays to `server`.
     pub async fn before(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1", server).await
+    }
+
+    /// Relays to `server`, listening at `address`.
+    pub async fn at(address: &str, server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (state, changes) = watch::channel(State { open: true, epoch: 0, cut_at: u64::MAX });
         let (asked_sender, asked) = watch::channel(0);
         let answered = Arc::new(AtomicU64::new(0));
         let relay = Relay { state: changes, asked: Arc::new(asked_sender), answered: Arc::clone(&answered) };
+        let connections = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&connections);
         let listener = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(relay.clone().connection(client, server));
             }
         });
-        Self { address, state, asked, answered, listener }
+        Self { address, state, asked, answered, connections, listener }
     }
 
     /// Where it listens.
@@ -91,6 +100,11 @@ impl Gate {
     /// Bytes of answers let through so far.
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::SeqCst)
+    }
+
+    /// Connections taken so far.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Waits until a client has sent something since the gate was made or this was awaited last: also what is held back.

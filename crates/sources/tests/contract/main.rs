@@ -20,7 +20,9 @@ mod http;
 mod http_cases;
 mod http_server;
 mod mongodb;
+mod mongodb_only;
 mod mysql;
+mod mysql_only;
 mod server;
 mod suite;
 

@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::OnceLock;
 
-use mongodb::Client;
 use mongodb::bson::{DateTime, Document, doc};
+use mongodb::{Client, Database};
 use serde_json::json;
 use tribunal_sources::source::Record;
 use tribunal_sources::{OpenError, Source};
@@ -15,12 +15,14 @@ use crate::server::{Server, blocking, left_out, open};
 /// Names a server of the user's own: `mongodb://host:port/?directConnection=true`, one host without TLS.
 const VARIABLE: &str = "TRIBUNAL_TEST_MONGODB_URL";
 /// What is made there, and removed first.
-const DATABASE: &str = "tribunal_contract";
+pub const DATABASE: &str = "tribunal_contract";
 
 /// A server, ours or the user's.
 pub struct Mongodb {
-    server: Option<Server>,
+    /// `None` if it is the user's.
+    pub server: Option<Server>,
     address: SocketAddr,
+    url: String,
     /// The URL, up to the host.
     before: String,
     /// The URL, from the path on.
@@ -43,7 +45,18 @@ impl Mongodb {
         blocking(fill(url.clone()));
         let before = &parsed[..url::Position::BeforeHost];
         let after = &parsed[url::Position::BeforePath..];
-        Some(Self { server, address, before: before.to_owned(), after: after.to_owned() })
+        let (before, after) = (before.to_owned(), after.to_owned());
+        Some(Self { server, address, url, before, after })
+    }
+
+    /// A database that may be written.
+    pub async fn admin(&self) -> Database {
+        Client::with_uri_str(&self.url).await.unwrap().database(DATABASE)
+    }
+
+    /// The URL that leads to `at`.
+    pub fn url(&self, at: SocketAddr) -> String {
+        format!("{}{at}{}", self.before, self.after)
     }
 }
 
@@ -89,7 +102,7 @@ impl Fixture for Mongodb {
         };
         let url = match form {
             Form::WrongPassword => format!("mongodb://tribunal:wrong@{at}{}", self.after),
-            _ => format!("{}{at}{}", self.before, self.after),
+            _ => self.url(at),
         };
         let declaration = format!(
             r#"

@@ -19,8 +19,10 @@ const DATABASE: &str = "tribunal_contract";
 
 /// A server, ours or the user's.
 pub struct Mysql {
-    server: Option<Server>,
+    /// `None` if it is the user's.
+    pub server: Option<Server>,
     address: SocketAddr,
+    admin: Opts,
 }
 
 impl Mysql {
@@ -36,13 +38,26 @@ impl Mysql {
         let admin = Opts::from_url(&admin).expect(VARIABLE);
         let host = (admin.ip_or_hostname().to_owned(), admin.tcp_port());
         let address = host.to_socket_addrs().unwrap().next().unwrap();
-        blocking(fill(admin));
-        Some(Self { server, address })
+        let admin: Opts = OptsBuilder::from_opts(admin).prefer_socket(false).into();
+        blocking(fill(admin.clone()));
+        Some(Self { server, address, admin })
+    }
+
+    /// A connection that may do anything.
+    pub async fn admin(&self) -> Conn {
+        let mut connection = Conn::new(self.admin.clone()).await.unwrap();
+        connection.query_drop(format!("USE {DATABASE}")).await.unwrap();
+        connection
+    }
+
+    /// Where a user's connections go.
+    pub fn url(&self, user: &str, at: SocketAddr) -> String {
+        format!("mysql://{user}@{at}/{DATABASE}")
     }
 }
 
 async fn fill(admin: Opts) {
-    let mut connection = Conn::new(OptsBuilder::from_opts(admin).prefer_socket(false)).await.unwrap();
+    let mut connection = Conn::new(admin).await.unwrap();
     for statement in [
         format!("DROP DATABASE IF EXISTS {DATABASE}"),
         format!("CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"),
@@ -101,7 +116,7 @@ impl Fixture for Mysql {
             tls = false
             "#
         );
-        Ok(open(&declaration, format!("mysql://tribunal:{password}@{at}/{DATABASE}")))
+        Ok(open(&declaration, self.url(&format!("tribunal:{password}"), at)))
     }
 
     fn shows(&self, record: &Record, number: usize) -> bool {

@@ -111,21 +111,38 @@ pub fn blocking(future: impl Future<Output = ()> + Send + 'static) {
     std::thread::spawn(move || runtime.block_on(future)).join().expect("the server is filled");
 }
 
-/// A store of one secret.
+/// A store of one secret, whatever its name, that may change.
 #[derive(Debug)]
-pub struct OneSecret(pub String);
+pub struct OneSecret(Mutex<String>);
+
+impl OneSecret {
+    /// Holds a text.
+    pub fn new(text: String) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(text)))
+    }
+
+    /// Holds another one.
+    pub fn set(&self, text: String) {
+        *self.0.lock().unwrap() = text;
+    }
+}
 
 #[async_trait::async_trait]
 impl SecretStore for OneSecret {
     async fn secret(&self, _: &str) -> Result<Secret, Cause> {
-        Ok(Secret::new(self.0.clone()))
+        Ok(Secret::new(self.0.lock().unwrap().clone()))
     }
 }
 
-/// The one source of a declaration in TOML, whose secrets are all `secret`.
+/// The one source of a declaration in TOML, with this secret.
 pub fn open(declaration: &str, secret: String) -> Result<Box<dyn Source>, OpenError> {
+    open_with(declaration, OneSecret::new(secret))
+}
+
+/// Likewise, with a secret that may change.
+pub fn open_with(declaration: &str, secret: Arc<OneSecret>) -> Result<Box<dyn Source>, OpenError> {
     let declaration: Declaration = toml::from_str(declaration).unwrap();
     let source = declaration.sources.values().next().unwrap();
-    let secrets: Arc<dyn SecretStore> = Arc::new(OneSecret(secret));
+    let secrets: Arc<dyn SecretStore> = secret;
     open_server(source, &secrets)
 }

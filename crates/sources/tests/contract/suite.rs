@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 #[macro_export]
 macro_rules! contract {
     ($module:ident, $fixture:ty) => {
-        $crate::contract!(@cases $module, $fixture, [found, not_found, some_of_many, subjects_twice, a_thousand, late,
+        $crate::contract!(@cases $module, $fixture, [found, not_found, connections_are_kept, some_of_many, subjects_twice, a_thousand, late,
             silent_at_connect, refused, wrong_password, key_missing, key_of_wrong_type, too_large, cut_in_the_middle,
             killed_and_back, hostile_names]);
     };
@@ -39,23 +39,32 @@ pub async fn run(case: std::pin::Pin<Box<dyn Future<Output = ()>>>) {
 }
 
 /// What one batch came to.
-struct Asked {
-    result: Result<(), SourceError>,
-    replies: Vec<Option<Reply>>,
+pub struct Asked {
+    pub result: Result<(), SourceError>,
+    pub replies: Vec<Option<Reply>>,
 }
 
 impl Asked {
     /// The code of the error that subject 0 has: its own, or that of the batch.
-    fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match (&self.replies[0], &self.result) {
             (Some(Err(error)), _) | (None, Err(error)) => error.code(),
             (Some(Ok(_)), _) => "ok",
             (None, Ok(())) => panic!("neither a reply nor an error"),
         }
     }
+
+    /// The rows of one subject.
+    pub fn rows(&self, position: usize) -> &[serde_json::Value] {
+        match &self.replies[position] {
+            Some(Ok(record)) => &record.rows,
+            other => panic!("{other:?}, {:?}", self.result),
+        }
+    }
 }
 
-async fn ask<S: AsRef<str>>(source: &dyn Source, names: &[S]) -> Asked {
+/// Asks about names.
+pub async fn ask<S: AsRef<str>>(source: &dyn Source, names: &[S]) -> Asked {
     let entities: Vec<_> = names.iter().map(|name| Entity::parse(name.as_ref()).unwrap()).collect();
     let subjects: Vec<_> = entities.iter().map(|entity| Subject { entity, facts: None }).collect();
     let replies = Replies::new(subjects.len());
@@ -115,6 +124,19 @@ pub async fn not_found<F: Fixture>() {
     }
     let none: [&str; 0] = [];
     ask(&*source, &none).await.result.unwrap();
+}
+
+/// Batches after the first open no more connections.
+pub async fn connections_are_kept<F: Fixture>() {
+    let Some((fixture, gate, source)) = gated::<F>().await else { return };
+    for _ in 0..3 {
+        answers(fixture, &*source).await.unwrap();
+    }
+    let connections = gate.connections();
+    for _ in 0..20 {
+        answers(fixture, &*source).await.unwrap();
+    }
+    assert_eq!(gate.connections(), connections);
 }
 
 pub async fn some_of_many<F: Fixture>() {
