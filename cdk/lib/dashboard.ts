@@ -21,6 +21,7 @@ export class Overview extends Construct {
         graph('Entities', 'entities', [
           entities('EntitiesReceived', 'received'),
           entities('EntitiesScored', 'scored'),
+          entities('EntitiesRequeued', 'queued again'),
         ]),
         graph('Refusals and abstentions', 'entities', [
           entities('EntitiesRefused', 'refused'),

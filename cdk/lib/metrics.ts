@@ -7,6 +7,7 @@
  * | EntitiesReceived | Function=dispatch                             |
  * | EntitiesRefused  | Function=dispatch                             |
  * | EntitiesScored   | Function=ensemble                             |
+ * | EntitiesRequeued | Function=ensemble: over a quota, queued again |
  * | Abstentions      | Function=ensemble: scores without a risk      |
  * | Abstentions      | Function=predict, Model: no probability given |
  * | DurationMs       | Function; for predict also Model              |
@@ -23,12 +24,14 @@ export const PERIOD = Duration.minutes(5);
 /** Steps that report how long they take. */
 export type StepName = 'dispatch' | 'extract' | 'predict' | 'ensemble';
 /** Counts of entities. */
-export type CountName = 'EntitiesReceived' | 'EntitiesRefused' | 'EntitiesScored' | 'Abstentions';
+export type CountName =
+  'EntitiesReceived' | 'EntitiesRefused' | 'EntitiesScored' | 'EntitiesRequeued' | 'Abstentions';
 
 const COUNTED_BY: Readonly<Record<CountName, StepName>> = {
   EntitiesReceived: 'dispatch',
   EntitiesRefused: 'dispatch',
   EntitiesScored: 'ensemble',
+  EntitiesRequeued: 'ensemble',
   Abstentions: 'ensemble',
 };
 

@@ -22,6 +22,10 @@ export interface Settings {
   readonly lambdaDir: string;
   /** Folder with the ensemble definition; only its members' names are read. */
   readonly registry: string;
+  /** The `sources.toml` whose secrets extract may read; without it, it may read none. */
+  readonly sources?: string;
+  /** Memory of extract, which holds the data sets; its share of a processor grows with it. */
+  readonly extractMemoryMb: number;
   /** Messages that the dispatcher is given at most at a time. */
   readonly batchSize: number;
   /** Seconds that messages are gathered for a batch. */
@@ -72,12 +76,15 @@ export function readSettings(context: (name: string) => unknown): Settings {
     );
   }
   const topic = context('alarmTopicArn');
+  const sources = context('sources');
   return {
     stackName,
     prefix: text('prefix', stackName.toLowerCase().slice(0, 20).replace(/-+$/, ''), /^[a-z][a-z0-9-]{0,19}$/),
     architecture: text('architecture', 'x86_64', /^(x86_64|arm64)$/) as ArchitectureName,
     lambdaDir: resolve(text('lambdaDir', join(ROOT, 'target', 'lambda'), /./)),
     registry: resolve(text('registry', join(ROOT, 'models'), /./)),
+    ...(sources === undefined ? {} : { sources: resolve(text('sources', '', /./)) }),
+    extractMemoryMb: whole('extractMemoryMb', 512, 256, 10_240),
     batchSize,
     batchWindowSeconds,
     maxConcurrency: whole('maxConcurrency', 10, 2, 1_000),

@@ -1,4 +1,4 @@
-/** What is kept: models, data sets and ensemble definitions in a bucket; scores in a table. */
+/** What is kept: models, data sets and definitions in a bucket; scores, and the state of the sources, in a table each. */
 
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
@@ -9,20 +9,22 @@ import { accept } from './security-checks';
 
 /** Props of {@link Store}. */
 export interface StoreProps {
-  /** Whether both outlive the stack. */
+  /** Whether bucket and scores outlive the stack. */
   readonly retain: boolean;
 }
 
 /**
- * Bucket and table: encrypted, TLS only, nothing public, earlier states can be had back.
+ * Bucket and tables: encrypted, TLS only, nothing public; of models and scores earlier states can be had back.
  *
- * Neither has a name of its own choosing: both outlive the stack, and a second deployment must not run into them.
+ * None has a name of its own choosing: they outlive the stack, and a second deployment must not run into them.
  */
 export class Store extends Construct {
-  /** `models/<name>/`, `ensemble/` and `datasets/`. */
+  /** `models/<name>/`, `ensemble/`, `datasets/` and `sources/`. */
   readonly bucket: Bucket;
   /** Scores: by entity and time of the request; by verdict and day through the index `by_verdict`. */
   readonly table: Table;
+  /** Quotas of the sources, and answers that all environments share: crates/sources/src/aws/mod.rs. */
+  readonly sourceState: Table;
 
   constructor(scope: Construct, id: string, props: StoreProps) {
     super(scope, id);
@@ -66,5 +68,20 @@ export class Store extends Construct {
       sortKey: { name: 'risk', type: AttributeType.NUMBER },
       projectionType: ProjectionType.ALL,
     });
+    // Never kept: what is in it comes back by itself, a bucket with time and an answer with the next question.
+    this.sourceState = new Table(this, 'SourceState', {
+      partitionKey: { name: 'key', type: AttributeType.STRING },
+      billingMode: BillingMode.PAY_PER_REQUEST,
+      encryption: TableEncryption.AWS_MANAGED,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: false },
+      timeToLiveAttribute: 'expires_at',
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    accept(
+      this.sourceState,
+      'AwsSolutions-DDB3',
+      'The table holds quotas and answers with a lifetime of hours. An earlier state of it would give tokens back ' +
+        'that are spent, and answers that have expired: it must not be restored.',
+    );
   }
 }

@@ -34,7 +34,7 @@ export class TribunalStack extends Stack {
     const { prefix, retain } = settings;
     const intake = new Intake(this, 'Intake', { prefix });
     const store = new Store(this, 'Store', { retain });
-    const steps = new Steps(this, 'Steps', { settings, models, store });
+    const steps = new Steps(this, 'Steps', { settings, models, store, intake });
     const { machine } = new Scoring(this, 'Scoring', { settings, steps });
     const dispatch = new Dispatch(this, 'Dispatch', { settings, intake, machine }).function;
     const watched = { prefix, intake, machine, steps, dispatch };
@@ -45,6 +45,11 @@ export class TribunalStack extends Stack {
     this.output('QueueUrl', intake.queue.queueUrl, 'Queue that entities are sent to');
     this.output('DlqUrl', intake.dlq.queueUrl, 'Queue that refused and failed messages end on');
     this.output('TableName', store.table.tableName, 'Table of scores');
+    this.output(
+      'SourceTableName',
+      store.sourceState.tableName,
+      'Table of quotas and shared answers of sources',
+    );
     this.output('StateMachineArn', machine.stateMachineArn, 'State machine that scores a batch');
     this.output('BucketName', store.bucket.bucketName, 'Bucket that models and data sets are published to');
     this.output('Models', models.join(','), 'Members of the ensemble, one predictor each');

@@ -21,9 +21,12 @@ export const PROGRAMS = ['dispatch', 'extract', 'predict', 'ensemble'] as const;
 /** A folder that is removed when the tests end. */
 export function temporary(): string {
   const folder = mkdtempSync(join(tmpdir(), 'tribunal-cdk-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
+
+const folders: string[] = [];
+process.on('exit', () => folders.forEach((folder) => rmSync(folder, { recursive: true, force: true })));
 
 /** A folder with a zip for each program. */
 export function zips(programs: readonly string[] = PROGRAMS): string {

@@ -1,6 +1,8 @@
 /** Security: the rule pack, and each permission of each role by name. */
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -8,7 +10,7 @@ import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Validations } from 'aws-cdk-lib';
 import type { IConstruct } from 'constructs';
 
-import { deployment, findings, MODELS, template } from './deployment';
+import { deployment, findings, MODELS, template, temporary } from './deployment';
 
 interface Statement {
   readonly Effect: string;
@@ -33,8 +35,8 @@ function short(resource: unknown): string {
 }
 
 /** Every statement of a role's policy, as `action on resource [condition]`, sorted. */
-function permissions(role: string): string[] {
-  const policies = Object.entries(template().findResources('AWS::IAM::Policy'));
+function permissions(role: string, context: Readonly<Record<string, string>> = {}): string[] {
+  const policies = Object.entries(template(context).findResources('AWS::IAM::Policy'));
   const found = policies.filter(([id]) => id.startsWith(`${role}RoleDefaultPolicy`));
   assert.equal(found.length, 1, `${role} has ${found.length} policies`);
   const statements = found[0]?.[1].Properties.PolicyDocument.Statement as Statement[];
@@ -59,9 +61,28 @@ function always(log: string): string[] {
   ];
 }
 
-/** Reading a folder of the bucket. */
-function reading(folder: string): string[] {
-  return [`s3:GetObject on StoreBucket/${folder}/*`, 's3:ListBucket on StoreBucket'];
+/** Reading folders of the bucket. */
+function reading(...folders: string[]): string[] {
+  return [
+    ...folders.map((folder) => `s3:GetObject on StoreBucket/${folder}/*`),
+    's3:ListBucket on StoreBucket',
+  ];
+}
+
+/** What extract may do without a declaration of sources. */
+const EXTRACT = [
+  ...always('StepsExtractLog'),
+  ...reading('datasets', 'sources'),
+  ...['GetItem', 'UpdateItem', 'BatchGetItem', 'BatchWriteItem'].map(
+    (action) => `dynamodb:${action} on StoreSourceState`,
+  ),
+];
+
+/** A `sources.toml` with this content. */
+function declaration(content: string): string {
+  const path = join(temporary(), 'sources.toml');
+  writeFileSync(path, content);
+  return path;
 }
 
 test('no finding of the rule pack is open', () => {
@@ -110,7 +131,9 @@ test('these findings are accepted, each with a reason, and no other', () => {
     ...['Extract', ...MODELS.map((model) => `Predict-${model}`), 'Ensemble'].map((step) =>
       traces(`Steps/${step}`),
     ),
+    'Store/SourceState: AwsSolutions-DDB3',
     reads('Steps/Extract', 'datasets'),
+    reads('Steps/Extract', 'sources'),
     ...MODELS.map((model) => reads(`Steps/Predict-${model}`, `models/${model}`)),
     reads('Steps/Ensemble', 'ensemble'),
   ];
@@ -131,11 +154,57 @@ test('dispatch reads the queue, writes the dead-letter queue and starts the one 
   );
 });
 
-test('extract reads the data sets', () => {
-  assert.deepEqual(
-    permissions('StepsExtract'),
-    [...always('StepsExtractLog'), ...reading('datasets')].sort(),
-  );
+test('extract reads data sets and the declaration of sources, keeps their state, and reads no secret', () => {
+  assert.deepEqual(permissions('StepsExtract'), [...EXTRACT].sort());
+});
+
+test('extract reads the secrets that a declaration names, and nothing else of the kind', () => {
+  const sources = declaration(`
+    [sources.mine.mysql]
+    connection = { secret = "tribunal/mysql", field = "url" }
+    query = "SELECT 1"
+    [sources.theirs.http]
+    url = "https://feed.example/{entity}"
+    [sources.theirs.http.headers]
+    Accept = "application/json"
+    Authorization = { secret = "tribunal/feed", prefix = "Bearer " }
+    X-Key = { secret = "tribunal/mysql" }
+    [sources.docs.mongodb]
+    connection = { secret = "tribunal/mongodb" }
+    filter = { secret = "not-one", name = { "$in" = ":entities" } }
+    [sources.open.mongodb]
+    connection = { url = "mongodb://db.internal/" }
+  `);
+  const secret = (name: string): string =>
+    'secretsmanager:GetSecretValue on ' +
+    `arn:AWS::Partition:secretsmanager:AWS::Region:AWS::AccountId:secret:${name}-??????`;
+  const secrets = ['tribunal/feed', 'tribunal/mongodb', 'tribunal/mysql'].map(secret);
+  assert.deepEqual(permissions('StepsExtract', { sources }), [...EXTRACT, ...secrets].sort());
+  assert.deepEqual(findings(deployment({ sources }).app), []);
+});
+
+test('a declaration without secrets grants none', () => {
+  for (const content of ['', '[sources.a.dns]\n', 'sources = 1\n']) {
+    assert.deepEqual(permissions('StepsExtract', { sources: declaration(content) }), [...EXTRACT].sort());
+  }
+});
+
+for (const [name, content, message] of [
+  ['a wildcard', 'secret = "tribunal/*"', /sources\.a\.mysql\.connection\.secret is "tribunal\/\*"/],
+  ['a question mark', 'secret = "tribunal/?"', /secret is "tribunal\/\?", expected the name of a secret/],
+  ['an ARN', 'secret = "arn:aws:secretsmanager:x:1:secret:a"', /secret is "arn:aws:secretsmanager/],
+  ['nothing', 'secret = ""', /secret is ""/],
+  ['a number', 'secret = 7', /secret is 7/],
+  ['no TOML', 'secret = = 7', /sources\.toml: cannot be read as TOML/],
+] as const) {
+  test(`a secret that is ${name} is refused before anything is deployed`, () => {
+    const sources = declaration(`[sources.a.mysql.connection]\n${content}\n`);
+    assert.throws(() => deployment({ sources }), message);
+  });
+}
+
+test('a declaration that is not there is named', () => {
+  assert.throws(() => deployment({ sources: '/nowhere/sources.toml' }), /^Error: \/nowhere\/sources\.toml: /);
 });
 
 for (const model of MODELS) {
@@ -145,8 +214,13 @@ for (const model of MODELS) {
   });
 }
 
-test('ensemble reads the ensemble definition and puts items into the table', () => {
-  const expected = [...always('StepsEnsembleLog'), ...reading('ensemble'), 'dynamodb:PutItem on StoreScores'];
+test('ensemble reads the ensemble definition, puts items into the table and entities on the queue', () => {
+  const expected = [
+    ...always('StepsEnsembleLog'),
+    ...reading('ensemble'),
+    'dynamodb:PutItem on StoreScores',
+    'sqs:SendMessage on IntakeQueue',
+  ];
   assert.deepEqual(permissions('StepsEnsemble'), expected.sort());
 });
 

@@ -18,6 +18,7 @@ test('without a context there is a deployment that works from a checkout', () =>
     architecture: 'x86_64',
     lambdaDir: resolve(root, 'target', 'lambda'),
     registry: resolve(root, 'models'),
+    extractMemoryMb: 512,
     batchSize: 10,
     batchWindowSeconds: 1,
     maxConcurrency: 10,
@@ -33,6 +34,10 @@ test('the prefix follows the name of the stack, shortened so that every name fit
   assert.equal(settings({ stackName: 'Tribunal', prefix: 'blue' }).prefix, 'blue');
 });
 
+test('sources is the path of a file', () => {
+  assert.equal(settings({ sources: 'models/sources.toml' }).sources, resolve('models/sources.toml'));
+});
+
 test('numbers are taken as the command line gives them, as text', () => {
   assert.equal(settings({ maxConcurrency: '25' }).maxConcurrency, 25);
   assert.equal(settings({ maxConcurrency: 25 }).maxConcurrency, 25);
@@ -46,6 +51,8 @@ for (const [name, value, message] of [
   ['batchSize', '1e2', /batchSize is "1e2"/],
   ['batchSize', 10.5, /batchSize is 10.5/],
   ['maxConcurrency', '1', /maxConcurrency is "1", expected a whole number from 2 to 1000/],
+  ['extractMemoryMb', '128', /extractMemoryMb is "128", expected a whole number from 256 to 10240/],
+  ['sources', '', /sources is ""/],
   ['scoreTtlDays', '', /scoreTtlDays is ""/],
   ['logRetentionDays', '31', /logRetentionDays is 31, expected one of 1, 3, 5, 7/],
   ['retain', 'yes', /retain is "yes"/],

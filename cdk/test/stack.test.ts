@@ -68,7 +68,10 @@ test('the programs are told what they read, by the names of the contract', () =>
     TRIBUNAL_STATE_MACHINE_ARN: { Ref: Match.stringLikeRegexp('^ScoringMachine') },
     TRIBUNAL_DLQ_URL: { Ref: Match.stringLikeRegexp('^IntakeDlq') },
   });
-  resembles(environment('extract'), { TRIBUNAL_REGISTRY: registry });
+  resembles(environment('extract'), {
+    TRIBUNAL_REGISTRY: registry,
+    TRIBUNAL_SOURCE_TABLE: { Ref: Match.stringLikeRegexp('^StoreSourceState') },
+  });
   for (const model of MODELS) {
     resembles(environment(`predict-${model}`), { TRIBUNAL_REGISTRY: registry, TRIBUNAL_MODEL: model });
   }
@@ -76,6 +79,7 @@ test('the programs are told what they read, by the names of the contract', () =>
     TRIBUNAL_REGISTRY: registry,
     TRIBUNAL_TABLE: { Ref: Match.stringLikeRegexp('^StoreScores') },
     TRIBUNAL_SCORE_TTL_DAYS: '90',
+    TRIBUNAL_QUEUE_URL: { Ref: Match.stringLikeRegexp('^IntakeQueue') },
   });
 });
 
@@ -86,6 +90,7 @@ test('the command line finds the deployment by these outputs', () => {
     'DlqUrl',
     'Models',
     'QueueUrl',
+    'SourceTableName',
     'StateMachineArn',
     'TableName',
   ]);
@@ -93,6 +98,7 @@ test('the command line finds the deployment by these outputs', () => {
   resembles(outputs.QueueUrl?.Value, { Ref: Match.stringLikeRegexp('^IntakeQueue') });
   resembles(outputs.DlqUrl?.Value, { Ref: Match.stringLikeRegexp('^IntakeDlq') });
   resembles(outputs.TableName?.Value, { Ref: Match.stringLikeRegexp('^StoreScores') });
+  resembles(outputs.SourceTableName?.Value, { Ref: Match.stringLikeRegexp('^StoreSourceState') });
   resembles(outputs.BucketName?.Value, bucket);
   resembles(outputs.StateMachineArn?.Value, { Ref: Match.stringLikeRegexp('^ScoringMachine') });
 });
@@ -197,6 +203,25 @@ test('the table has the keys of the contract, its index, expiry and point-in-tim
   });
 });
 
+test('the table of the sources is one key and a lifetime, and nothing of it is kept', () => {
+  template().hasResource('AWS::DynamoDB::Table', {
+    DeletionPolicy: 'Delete',
+    Properties: {
+      TableName: Match.absent(),
+      BillingMode: 'PAY_PER_REQUEST',
+      KeySchema: [{ AttributeName: 'key', KeyType: 'HASH' }],
+      AttributeDefinitions: [{ AttributeName: 'key', AttributeType: 'S' }],
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: false },
+      TimeToLiveSpecification: { AttributeName: 'expires_at', Enabled: true },
+    },
+  });
+});
+
+test('extract has the memory that the context says', () => {
+  assert.equal(functions().get('tribunal-extract')?.MemorySize, 512);
+  assert.equal(functions({ extractMemoryMb: '1024' }).get('tribunal-extract')?.MemorySize, 1_024);
+});
+
 test('scores and models outlive the stack, unless the context says otherwise', () => {
   for (const type of ['AWS::DynamoDB::Table', 'AWS::S3::Bucket']) {
     template().hasResource(type, { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
@@ -240,7 +265,14 @@ test('the dashboard shows the metrics that the functions write', () => {
   const dashboards = Object.values(template().findResources('AWS::CloudWatch::Dashboard'));
   assert.equal(dashboards.length, 1);
   const text = JSON.stringify(dashboards[0]?.Properties.DashboardBody).replaceAll('\\"', '"');
-  for (const name of ['EntitiesReceived', 'EntitiesScored', 'EntitiesRefused', 'Abstentions', 'DurationMs']) {
+  for (const name of [
+    'EntitiesReceived',
+    'EntitiesScored',
+    'EntitiesRequeued',
+    'EntitiesRefused',
+    'Abstentions',
+    'DurationMs',
+  ]) {
     assert.ok(text.includes(`"Tribunal","${name}","Function"`), name);
   }
   for (const model of MODELS) {
