@@ -20,7 +20,11 @@ part_lint() {
     ensure_cargo_deny
     "$ROOT/.tools/bin/cargo-deny" check licenses bans sources
 }
-part_rust() { cargo test --workspace --locked; }
+part_rust() {
+    # Tests of what talks to AWS start a local one from .venv.
+    ensure_venv
+    cargo test --workspace --locked
+}
 # The engines' kernels have the crate's only unchecked reads and writes: their own tests, and models of every layout,
 # under valgrind. It shows processors with AVX2 and without AVX-512.
 part_sanitize() {
