@@ -4,8 +4,8 @@
 //! code ([`exit`]). Results go to standard output, as a table or, with `--json`, as one JSON object per line;
 //! progress, notes and errors go to standard error.
 //!
-//! `score --local`, `features`, `lexicon` and `dataset` run in this process and call nobody. Every other
-//! command finds the deployment by the name of its stack ([`aws::stack`]).
+//! `score --local`, `features`, `lexicon` and `dataset` run in this process and call nobody, but for
+//! `dataset publish`. Every other command finds the deployment by the name of its stack ([`aws::stack`]).
 
 mod aws;
 mod commands;

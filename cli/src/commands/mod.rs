@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Features(features::Args),
     /// Compile the lexicon that the features read, or show what one holds.
     Lexicon(lexicon::Args),
-    /// Compile the data set of address ranges, or show what one holds.
+    /// Build data sets, show what one holds and says of an entity, and publish it.
     Dataset(dataset::Args),
     /// Print a completion script for a shell.
     Completions(completions::Args),
@@ -65,7 +65,7 @@ pub(crate) fn run(command: Command, globals: Globals) -> anyhow::Result<Outcome>
         Command::Model(args) => model::run(args, &globals),
         Command::Features(args) => features::run(args, globals.json),
         Command::Lexicon(args) => lexicon::run(args, globals.json),
-        Command::Dataset(args) => dataset::run(args, globals.json),
+        Command::Dataset(args) => dataset::run(args, globals),
         deployed => block_on(run_deployed(deployed, globals)),
     }
 }
@@ -86,7 +86,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Model(args) => model::run(args, &globals),
         Command::Features(args) => features::run(args, globals.json),
         Command::Lexicon(args) => lexicon::run(args, globals.json),
-        Command::Dataset(args) => dataset::run(args, globals.json),
+        Command::Dataset(args) => dataset::run(args, globals),
     }
 }
 

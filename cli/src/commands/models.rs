@@ -203,7 +203,7 @@ pub(crate) fn folder_registry(folder: &Path) -> anyhow::Result<Registry> {
 }
 
 /// The registry in the stack's bucket, with the credentials of the SDK (profiles included).
-async fn bucket_registry(stack: &Stack) -> anyhow::Result<Registry> {
+pub(crate) async fn bucket_registry(stack: &Stack) -> anyhow::Result<Registry> {
     let provider = stack.config().credentials_provider().context("no credentials provider")?;
     let keys = provider.provide_credentials().await.context("no AWS credentials")?;
     let access = S3Access {

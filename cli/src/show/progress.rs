@@ -8,7 +8,12 @@ use crate::input::Input;
 
 /// Progress through an input: by bytes of a file, else a spinner.
 pub(crate) fn of(input: &Input) -> ProgressBar {
-    match input.total_bytes() {
+    bytes(input.total_bytes())
+}
+
+/// Progress by bytes, if it is known how many there are; else a spinner.
+pub(crate) fn bytes(total: Option<u64>) -> ProgressBar {
+    match total {
         Some(total) => styled(ProgressBar::new(total), "{bar:30} {percent:>3} % {msg} {eta}"),
         None => styled(ProgressBar::new_spinner(), "{spinner} {msg}"),
     }

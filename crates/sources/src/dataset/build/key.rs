@@ -156,9 +156,10 @@ fn tld(text: &str) -> Result<OwnKey, Reason> {
     if label.contains(['.', ':', '/', '@', '[']) {
         return Err(wrong());
     }
-    let entity = Entity::parse(&format!("example.{label}")).map_err(|_| wrong())?;
-    match entity.name().split_once('.') {
-        Some(("example", label)) if !label.contains('.') => Ok(OwnKey::name(TLD, label)),
+    // Two labels in front: under some, every name of two labels is a suffix.
+    let entity = Entity::parse(&format!("a.example.{label}")).map_err(|_| wrong())?;
+    match entity.name().strip_prefix("a.example.") {
+        Some(label) if !label.contains('.') => Ok(OwnKey::name(TLD, label)),
         _ => Err(wrong()),
     }
 }
@@ -198,6 +199,7 @@ mod tests {
             (KeyKind::Country, "de", name("cDE")),
             (KeyKind::Country, "D3", Err("country")),
             (KeyKind::Tld, ".COM", name("tcom")),
+            (KeyKind::Tld, "jm", name("tjm")),
             (KeyKind::Tld, "рф", name("txn--p1ai")),
             (KeyKind::Tld, "co.uk", Err("tld")),
             (KeyKind::Tld, "a b", Err("tld")),

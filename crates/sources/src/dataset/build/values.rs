@@ -194,8 +194,14 @@ fn has_milliseconds(text: &str) -> bool {
     time(text).is_some_and(|time| time.subsec_nanosecond() != 0)
 }
 
-/// A text as a value of a type that was inferred, or that somebody said.
+/// A text as a value of a type that was inferred, or that somebody said. Of a bound on a time (`<=2026-08-22`) the
+/// time counts.
 fn parse(kind: ColumnType, text: &str) -> Option<Parsed> {
+    let bound = text.strip_prefix("<=").or_else(|| text.strip_prefix(">="));
+    let text = match kind {
+        ColumnType::Date | ColumnType::Time | ColumnType::TimeMs => bound.unwrap_or(text),
+        _ => text,
+    };
     match kind {
         ColumnType::Flag => flag(text).map(|flag| Parsed::Integer(i64::from(flag))),
         ColumnType::Number => number(text),
@@ -308,6 +314,8 @@ mod tests {
         assert_eq!(parse(ColumnType::Time, "1795506598"), Some(Parsed::Integer(1_795_506_598)));
         assert_eq!(parse(ColumnType::Time, "1795506598123"), Some(Parsed::Integer(1_795_506_598)));
         assert_eq!(parse(ColumnType::Date, "1970-01-02T12:00:00Z"), Some(Parsed::Integer(1)));
+        assert_eq!(parse(ColumnType::Date, "<=1970-01-03"), Some(Parsed::Integer(2)));
+        assert_eq!(parse(ColumnType::Number, "<=3"), None);
         assert_eq!(parse(ColumnType::Date, "yesterday"), None);
     }
 }
