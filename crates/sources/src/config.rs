@@ -460,6 +460,10 @@ pub struct HttpConfig {
     /// Body of a POST, JSON: `{entity}` stands for a JSON text, `{entities}` for an array of them; each for a whole value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Last labels (`com`) of the names that it is asked about; all names and addresses if not given. What else there is
+    /// is not asked about, and known to nobody: for a registry that serves its own top-level domains.
+    #[serde(default)]
+    pub tlds: Vec<String>,
     /// Headers, by name.
     #[serde(default)]
     pub headers: BTreeMap<String, HeaderValue>,

@@ -18,7 +18,7 @@
 //! or refuses the credentials, when a secret cannot be had, and after [`MAX_UNREACHED`] requests in a row that did
 //! not reach it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +46,8 @@ const MAX_UNREACHED: usize = 3;
 pub(crate) struct HttpSource {
     url: UrlTemplate,
     body: Option<BodyTemplate>,
+    /// Last labels of the names that are asked about; anything if there are none.
+    tlds: BTreeSet<String>,
     /// Most entities of one request; `None` if a request is about one.
     batch: Option<usize>,
     concurrency: usize,
@@ -104,6 +106,7 @@ pub(crate) fn open(
         (None, _) => None,
     };
     Ok(HttpSource {
+        tlds: tlds_of(config)?,
         batch: batch_of(config, &url, body.as_ref())?,
         concurrency: concurrency.max(1),
         shape: answer::Shape::new(config)?,
@@ -111,6 +114,16 @@ pub(crate) fn open(
         url,
         body,
     })
+}
+
+fn tlds_of(config: &HttpConfig) -> Result<BTreeSet<String>, OpenError> {
+    let is_label = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    match config.tlds.iter().find(|tld| !is_label(tld)) {
+        Some(tld) => Err(OpenError::new("http.tlds", format!("{tld:?} is not a label as in com, xn--p1ai"))),
+        None => Ok(config.tlds.iter().cloned().collect()),
+    }
 }
 
 /// Whether a request is about many entities, by the variables that are used.
@@ -182,8 +195,22 @@ impl HttpSource {
         self.shape.many(body, &names)
     }
 
+    /// The subjects that are asked about, by position. The others are known to nobody.
+    fn in_scope<'a>(&self, subjects: &[Subject<'a>], replies: &Replies) -> Vec<(usize, Subject<'a>)> {
+        let mut asked = Vec::with_capacity(subjects.len());
+        for (position, subject) in subjects.iter().enumerate() {
+            if self.tlds.is_empty() || values_of(subject).tld.is_some_and(|tld| self.tlds.contains(tld)) {
+                asked.push((position, *subject));
+            } else {
+                replies.put(position, Ok(Record::default()));
+            }
+        }
+        asked
+    }
+
     /// The requests to make. Subjects that cannot be asked about have their reply already.
     fn requests(&self, subjects: &[Subject<'_>], replies: &Replies) -> Vec<Request> {
+        let subjects = self.in_scope(subjects, replies);
         let mut places: HashMap<(Url, Option<Vec<u8>>), usize> = HashMap::new();
         let mut requests: Vec<Request> = Vec::new();
         let mut push = |values: &Values<'_>, groups: Vec<(String, Vec<usize>)>| match self.render(values) {
@@ -202,12 +229,12 @@ impl HttpSource {
         };
         match self.batch {
             None => {
-                for (position, subject) in subjects.iter().enumerate() {
-                    push(&values_of(subject), vec![(subject.entity.name().to_owned(), vec![position])]);
+                for (position, subject) in &subjects {
+                    push(&values_of(subject), vec![(subject.entity.name().to_owned(), vec![*position])]);
                 }
             }
             Some(batch) => {
-                for groups in self.chunks(subjects, batch) {
+                for groups in self.chunks(&subjects, batch) {
                     let names: Vec<String> = groups.iter().map(|(name, _)| name.clone()).collect();
                     let entities: Vec<&str> = names.iter().map(String::as_str).collect();
                     push(&Values { entities: &entities, ..Values::default() }, groups);
@@ -224,18 +251,18 @@ impl HttpSource {
     }
 
     /// The entities, each once, in groups of at most `batch` whose URL servers take.
-    fn chunks(&self, subjects: &[Subject<'_>], batch: usize) -> Vec<Vec<(String, Vec<usize>)>> {
+    fn chunks(&self, subjects: &[(usize, Subject<'_>)], batch: usize) -> Vec<Vec<(String, Vec<usize>)>> {
         let mut places: HashMap<&str, (usize, usize)> = HashMap::new();
         let mut chunks: Vec<Vec<(String, Vec<usize>)>> = Vec::new();
         let in_url = self.url.variables().count();
         let room = MAX_URL_BYTES.saturating_sub(self.url.origin().as_str().len());
         let mut bytes = 0;
-        for (position, subject) in subjects.iter().enumerate() {
+        for (position, subject) in subjects {
             let name = subject.entity.name();
             if let Some((chunk, place)) = places.get(name) {
                 if let Some((_, positions)) = chunks.get_mut(*chunk).and_then(|groups| groups.get_mut(*place))
                 {
-                    positions.push(position);
+                    positions.push(*position);
                 }
                 continue;
             }
@@ -248,7 +275,7 @@ impl HttpSource {
             let chunk = chunks.len() - 1;
             if let Some(last) = chunks.last_mut() {
                 places.insert(name, (chunk, last.len()));
-                last.push((name.to_owned(), vec![position]));
+                last.push((name.to_owned(), vec![*position]));
             }
         }
         chunks

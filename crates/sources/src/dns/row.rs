@@ -76,10 +76,21 @@ impl Answer {
     }
 }
 
+/// A name in lower case without its last dot. Bytes that no host name has are escaped as in a zone file (RFC 1035
+/// section 5.1), in decimal.
 fn text_of(name: &Name) -> String {
-    let mut text = name.to_lowercase().to_ascii();
-    if text.ends_with('.') {
-        text.pop();
+    let mut text = String::new();
+    for (i, label) in name.iter().enumerate() {
+        if i > 0 {
+            text.push('.');
+        }
+        for byte in label {
+            match byte.to_ascii_lowercase() {
+                b @ (b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_') => text.push(char::from(b)),
+                b @ (b'.' | b'\\') => text.extend(['\\', char::from(b)]),
+                b => text.push_str(&format!("\\{b:03}")),
+            }
+        }
     }
     text
 }

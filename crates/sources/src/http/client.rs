@@ -12,6 +12,7 @@ use super::headers::Headers;
 use super::status::{Statuses, retry_after};
 use crate::config::{HttpConfig, Method, StatusMeaning};
 use crate::open::OpenError;
+use crate::params::target::certificates;
 use crate::secret::SecretStore;
 use crate::source::SourceError;
 
@@ -209,11 +210,9 @@ fn client(config: &HttpConfig, concurrency: usize, timeout: Duration) -> Result<
     }
     if let Some(pem) = &config.ca {
         let refused = |reason: String| OpenError::new("http.ca", reason);
-        let certificates =
-            Certificate::from_pem_bundle(pem.as_bytes()).map_err(|error| refused(error.to_string()))?;
-        if certificates.is_empty() {
-            return Err(refused("no certificate in it (PEM)".to_owned()));
-        }
+        let pem = certificates(pem).map_err(refused)?;
+        let certificates = Certificate::from_pem_bundle(pem.as_bytes());
+        let certificates = certificates.map_err(|error| refused(error.to_string()))?;
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().map_err(|error| {

@@ -11,7 +11,7 @@ use tribunal_sources::config::SourceConfig;
 use tribunal_sources::source::{Replies, Reply, Subject};
 use tribunal_sources::{FactsOf, OpenError, Source, SourceError, open_dns};
 
-use crate::dns_server::{DnsServer, SERVFAIL, SILENT, record};
+use crate::dns_server::{DnsServer, SERVFAIL, SILENT, name_server, record};
 
 fn opened(toml: &str) -> Result<Box<dyn Source>, OpenError> {
     let config: SourceConfig = toml::from_str(toml).unwrap_or_else(|error| panic!("{toml}: {error}"));
@@ -65,11 +65,16 @@ fn zone() -> DnsServer {
         "evil.com 120 TXT another",
         "www.evil.com 30 CNAME cdn.evil.com",
         "cdn.evil.com 600 CNAME evil.com",
+        "loop.com 300 CNAME pool.com",
+        "pool.com 300 CNAME loop.com",
+        "gone.com 300 CNAME nobody.com",
+        "odd.com 300 TXT $where",
         "nomail.com 300 MX .",
         "only-text.com 300 TXT x",
     ];
     let mut records: Vec<_> = lines.into_iter().map(record).collect();
     records.extend((0..200).map(|i| record(&format!("many.com 5 A 10.0.0.{i}"))));
+    records.push(name_server("odd.com", &[b"a.b \0\x80", b"odd", b"com"]));
     DnsServer::start(records)
 }
 
@@ -124,6 +129,22 @@ async fn no_name_and_no_data_are_answers() {
     assert_eq!((found.get("ttl_min"), &found["txt_ttl"]), (None, &json!(300)));
     let found = row(&*source, "nomail.com").await;
     assert_eq!((&found["mx_count"], &found["mx"]), (&json!(0), &json!([])));
+}
+
+#[tokio::test]
+async fn odd_zones_have_rows() {
+    let server = zone();
+    let source = source(&server, "");
+    let found = row(&*source, "odd.com").await;
+    assert_eq!(found["name_servers"], json!(["a\\.b\\032\\000\\128.odd.com"]));
+    assert_eq!((&found["txt_count"], found.get("txt")), (&json!(1), None));
+    // Aliases that lead to each other, or to no name.
+    assert_eq!(row(&*source, "loop.com").await["a_count"], 0);
+    let found = row(&*source, "gone.com").await;
+    assert_eq!((&found["a_count"], &found["addresses"]), (&json!(0), &json!([])));
+    let longest = format!("{0}.{0}.{0}.{1}.com", "a".repeat(63), "b".repeat(57));
+    assert_eq!(longest.len(), 253);
+    assert_eq!(row(&*source, &longest).await["nxdomain"], true);
 }
 
 #[tokio::test]

@@ -64,6 +64,13 @@ pub fn record(line: &str) -> Record {
     Record::from_rdata(name(owner), ttl.parse().unwrap(), data)
 }
 
+/// A record of a name server whose labels are any bytes.
+pub fn name_server(owner: &str, labels: &[&[u8]]) -> Record {
+    let mut server = Name::from_labels(labels.iter().copied()).unwrap();
+    server.set_fqdn(true);
+    Record::from_rdata(name(owner), 300, RData::NS(NS(server)))
+}
+
 impl DnsServer {
     /// Starts one that holds these records, and knows no other top-level domain than theirs.
     pub fn start(records: Vec<Record>) -> Self {
