@@ -117,7 +117,11 @@ impl Registry {
     ///
     /// # Errors
     /// When the name is not one, the pointer is too large or not of its form, and when the store fails.
-    pub async fn dataset_state(&self, name: &str, known: Option<&str>) -> Result<DatasetState, RegistryError> {
+    pub async fn dataset_state(
+        &self,
+        name: &str,
+        known: Option<&str>,
+    ) -> Result<DatasetState, RegistryError> {
         layout::check_name("data set", name)?;
         let object = layout::dataset_pointer(name);
         let (bytes, etag) = match self.read_unless(&object, MAX_POINTER_BYTES, known).await {

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tribunal_core::Kind;
 
-use crate::{MAX_DATASET_BYTES, MAX_FILE_BYTES};
 use crate::error::RegistryError;
 use crate::layout::{FILE_RULE, VERSION_RULE, check_name, invalid, is_file, is_version};
+use crate::{MAX_DATASET_BYTES, MAX_FILE_BYTES};
 
 /// Most parts of a model.
 const MAX_PARTS: usize = 16;

@@ -46,6 +46,9 @@ pub struct Level {
 }
 
 /// Where the buckets are kept.
+///
+/// Asking may take as long as the store does: the caller bounds it. A future that is dropped may have taken tokens,
+/// which are lost then.
 #[async_trait::async_trait]
 pub trait Quota: Send + Sync + fmt::Debug {
     /// Takes up to `wanted` tokens of `source`.

@@ -120,7 +120,12 @@ impl Headers {
         let mut kept = self.kept.lock().await;
         let newer = match &*kept {
             Some(headers) if headers.generation > refused.generation => headers.clone(),
-            _ => Kept { generation: refused.generation + 1, map: self.fetch().await? },
+            _ => {
+                for header in &self.secret {
+                    self.store.forget(&header.reference.secret).await;
+                }
+                Kept { generation: refused.generation + 1, map: self.fetch().await? }
+            }
         };
         *kept = Some(newer.clone());
         Ok((newer.map != refused.map).then_some(newer))

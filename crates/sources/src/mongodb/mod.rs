@@ -173,6 +173,7 @@ impl Mongodb {
             Err(error @ SourceError::Refused(_)) => error,
             answer => return answer,
         };
+        self.target.forget(&*self.secrets).await;
         if !was_known || !self.target.is_secret() {
             self.forget();
             return Err(refused);

@@ -112,6 +112,7 @@ impl Connections {
             Err(error) => return Err(failure(error, self.timeout)),
         };
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.target.forget(&*self.secrets).await;
         if !was_known || !self.target.is_secret() {
             return Err(failure(refused, self.timeout));
         }

@@ -50,6 +50,13 @@ impl Target {
         matches!(self.from, Connection::Secret(_))
     }
 
+    /// Has the store read the secret anew the next time: what it gave was refused.
+    pub(crate) async fn forget(&self, secrets: &dyn SecretStore) {
+        if let Connection::Secret(reference) = &self.from {
+            secrets.forget(&reference.secret).await;
+        }
+    }
+
     /// The URL.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use tribunal_sources::aws::{DynamoQuota, KEY};
 use tribunal_sources::clock::Clock;
 use tribunal_sources::config::QuotaConfig;
-use tribunal_sources::quota::{Grant, Level, Quota as _};
+use tribunal_sources::quota::{Grant, Level, MemoryQuota, Quota};
 
 use crate::local_aws::local;
 use crate::support::{Hands, create_table, dynamodb};
@@ -36,6 +36,51 @@ async fn take_all(environment: &DynamoQuota, config: &QuotaConfig, each: u64) ->
             return taken;
         }
     }
+}
+
+/// What every store of buckets does, one process and one environment alone.
+async fn contract(store: &dyn Quota, hands: &Hands) {
+    let seconds = Duration::from_secs;
+    let three = quota(3, 60, 5);
+    let level = async |tokens, next_in: Option<Duration>| {
+        let expected = Level { tokens, capacity: 5, next_in };
+        assert_eq!(store.level("contract", &three).await.unwrap(), expected);
+    };
+    let take = async |wanted, granted, next_in: Option<Duration>| {
+        let expected = Grant { granted, next_in };
+        assert_eq!(store.take("contract", &three, wanted).await.unwrap(), expected);
+    };
+    level(5, None).await;
+    take(0, 0, None).await;
+    take(2, 2, None).await;
+    level(3, Some(seconds(20))).await;
+    take(9, 3, Some(seconds(20))).await;
+    take(1, 0, Some(seconds(20))).await;
+    hands.wait(seconds(19));
+    take(1, 0, Some(seconds(1))).await;
+    hands.wait(seconds(11));
+    // A token and a half: the half is kept.
+    take(2, 1, Some(seconds(10))).await;
+    hands.wait(seconds(10));
+    take(1, 1, None).await;
+    hands.wait(seconds(86_400));
+    level(5, None).await;
+    take(u64::MAX, 5, Some(seconds(20))).await;
+    // Another configuration of the same source: the tokens stay, and come faster.
+    let faster = quota(3, 6, 5);
+    hands.wait(seconds(2));
+    assert_eq!(store.take("contract", &faster, 1).await.unwrap().granted, 1);
+    assert_eq!(store.level("another", &three).await.unwrap().tokens, 5);
+}
+
+#[tokio::test]
+async fn memory_and_table_keep_the_same_contract() {
+    let hands = Hands::at(START_MS);
+    contract(&MemoryQuota::new(Arc::clone(&hands) as Arc<dyn Clock>), &hands).await;
+    let Some(config) = local() else { return };
+    create_table(&config, "contract").await;
+    let hands = Hands::at(START_MS);
+    contract(&environment(&config, "contract", &hands), &hands).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

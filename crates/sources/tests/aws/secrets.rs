@@ -1,13 +1,17 @@
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::primitives::Blob;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use tribunal_core::Entity;
 use tribunal_sources::aws::{FRESH, KEPT, SecretsManager};
 use tribunal_sources::clock::Clock;
 use tribunal_sources::config::SecretRef;
-use tribunal_sources::secret::{SecretStore as _, resolve};
+use tribunal_sources::secret::{SecretStore, resolve};
+use tribunal_sources::{Declaration, Replies, Source, SourceError, Subject, open_server};
 
 use crate::local_aws::{client_of, local};
 use crate::support::Hands;
@@ -85,6 +89,49 @@ async fn failures_say_why_and_never_what() {
     let nobody = self::store(&client_of(&format!("http://{closed}")), &Hands::at(0));
     let error = nobody.secret("tribunal/plain").await.unwrap_err();
     assert_eq!(error.to_string(), "Secrets Manager cannot be reached: no connection");
+}
+
+/// A service that takes one token, and the source that asks it with the secret `tribunal/token`.
+async fn service(store: SecretsManager) -> (Arc<Mutex<String>>, Box<dyn Source>) {
+    let token = Arc::new(Mutex::new(String::new()));
+    let taken = Arc::clone(&token);
+    let answer = async move |headers: HeaderMap| {
+        let known = headers.get("x-token").is_some_and(|given| *given == *taken.lock().unwrap());
+        if known { (StatusCode::OK, "[{\"score\": 1}]") } else { (StatusCode::UNAUTHORIZED, "") }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = axum::Router::new().route("/{entity}", get(answer));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    let text = format!(
+        "[sources.a.http]\nurl = \"http://{address}/{{entity}}\"\ntls = false\nallow_private = true\n\
+         [sources.a.http.headers]\nX-Token = {{ secret = \"tribunal/token\" }}\n"
+    );
+    let declaration: Declaration = toml::from_str(&text).unwrap();
+    let secrets: Arc<dyn SecretStore> = Arc::new(store);
+    (token, open_server(&declaration.sources["a"], &secrets).unwrap())
+}
+
+async fn ask(source: &dyn Source) -> Result<usize, SourceError> {
+    let entity = Entity::parse("evil.com").unwrap();
+    let replies = Replies::new(1);
+    source.ask(&[Subject { entity: &entity, facts: None }], &replies).await?;
+    replies.into_inner().remove(0).unwrap().map(|record| record.rows.len())
+}
+
+#[tokio::test]
+async fn an_adapter_that_is_refused_takes_the_rotated_secret() {
+    let Some(config) = local() else { return };
+    create(&config, "tribunal/token", "one").await;
+    let hands = Hands::at(0);
+    let (token, source) = service(store(&config, &hands)).await;
+    "one".clone_into(&mut token.lock().unwrap());
+    assert_eq!(ask(&*source).await.unwrap(), 1);
+    change(&config, "tribunal/token", "two").await;
+    "two".clone_into(&mut token.lock().unwrap());
+    assert_eq!(ask(&*source).await.unwrap_err().code(), "refused", "read a moment ago");
+    hands.wait(FRESH);
+    assert_eq!(ask(&*source).await.unwrap(), 1);
 }
 
 /// The environment of a process cannot be changed safely: another one is started with the variable set.
