@@ -37,7 +37,7 @@ check() {
     mariadb)
         if ! command -v mariadbd >/dev/null || ! command -v mariadb-install-db >/dev/null; then
             missing "MariaDB is not installed. Debian, Ubuntu: apt-get install --no-install-recommends mariadb-server." \
-                "Or name a server of your own in TRIBUNAL_TEST_MYSQL_URL (mysql://user:password@host:port/)."
+                "Or name a MariaDB server of your own in TRIBUNAL_TEST_MYSQL_URL (mysql://user:password@host:port/)."
         fi ;;
     # Two test binaries may come here at once.
     mongodb)
@@ -61,10 +61,15 @@ make_certificates() {
         -extfile "$tls/server.ext" -out "$tls/server.pem" 2>/dev/null
 }
 
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
 # launch SERVER FOLDER PORT TLS_PORT: starts it in the background and sets PID when it answers.
 launch() {
-    local server=$1 folder=$2 port=$3 tls_port=${4:-} user
+    local server=$1 folder=$2 port=$3 tls_port=${4:-} user taken
     user=$(id -un)
+    for taken in $port $tls_port; do
+        if answers "$taken"; then die "port $taken is taken: by what answers there, which is not ours"; fi
+    done
     mkdir -p "$folder/data"
     make_certificates "$folder"
     case $server in
@@ -91,7 +96,7 @@ launch() {
 await_answer() {
     local folder=$1 port deadline=$((SECONDS + WAIT_S))
     for port in $2 $3; do
-        until (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        until answers "$port"; do
             kill -0 "$PID" 2>/dev/null || { tail -n 20 "$folder/server.log" >&2; die "the server ended while it started"; }
             [ $SECONDS -lt $deadline ] || { kill -KILL "$PID"; die "the server did not answer within $WAIT_S s"; }
             sleep 0.05

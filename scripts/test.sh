@@ -21,8 +21,12 @@ part_lint() {
     "$ROOT/.tools/bin/cargo-deny" check licenses bans sources
 }
 part_rust() {
+    local server
     # Tests of what talks to AWS start a local one from .venv.
     ensure_venv
+    for server in mariadb mongodb; do
+        scripts/servers.sh check "$server" || say "left out: the cases of the sources' tests that need it"
+    done
     cargo test --workspace --locked
 }
 # The engines' kernels have the crate's only unchecked reads and writes: their own tests, and models of every layout,

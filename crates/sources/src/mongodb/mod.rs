@@ -11,13 +11,14 @@
 //! ```
 //! The batch is an array of strings in the filter ([`filter`]), never part of its structure. Connections are encrypted
 //! and the server's certificate checked unless the declaration says otherwise; the certificates are the public ones, or
-//! those of `ca` instead. Finding a server and connecting take at most the source's timeout, which the server is told
-//! as well. Answers are bounded in rows (`max_rows`) and bytes ([`crate::params::MAX_ANSWER_BYTES`]) while they
+//! those of `ca` instead. Finding a server and connecting take at most three quarters of the source's timeout; the server
+//! is told the whole of it. Answers are bounded in rows (`max_rows`) and bytes ([`crate::params::MAX_ANSWER_BYTES`]) while they
 //! arrive, in messages of at most 128 documents, and of 48 MB by the protocol.
 //!
 //! The key is a field by its dotted path; where it holds an array, the document belongs to each of its texts. Forms of
 //! values: [`values`]. `mongodb+srv` URLs are not taken: they are a list of servers in DNS, which can be named as well.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -70,12 +71,19 @@ pub(crate) struct Mongodb {
 }
 
 /// A client that is kept between batches.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Connected {
     url: Secret,
     client: Client,
     /// The driver reads certificates from a file, whenever it meets another server.
     _authorities: Option<Arc<NamedTempFile>>,
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client would show its user and servers.
+        f.write_str("Connected(..)")
+    }
 }
 
 /// Checks a declaration; makes no connection. At most `concurrency` connections to each server, and `timeout` for an
@@ -219,8 +227,10 @@ impl Mongodb {
         tls.ca_file_path = authorities;
         options.tls = Some(if self.tls { Tls::Enabled(tls) } else { Tls::Disabled });
         options.app_name = Some("tribunal".to_owned());
-        options.connect_timeout = Some(self.timeout);
-        options.server_selection_timeout = Some(self.timeout);
+        // Before the caller gives up, so that it learns what is wrong.
+        let patience = self.timeout * 3 / 4;
+        options.connect_timeout = Some(patience);
+        options.server_selection_timeout = Some(patience);
         options.max_pool_size = Some(self.concurrency);
         options.min_pool_size = Some(0);
         options

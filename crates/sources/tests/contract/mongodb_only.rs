@@ -54,12 +54,17 @@ async fn a_key_may_lie_deep_and_be_many() {
 }
 
 #[tokio::test]
-async fn rows_are_bounded_and_a_collection_may_be_absent() {
+async fn what_the_server_cannot_do_is_said() {
     let Some(server) = Mongodb::shared() else { return };
     let few = source(server, "listed", "domain", "max_rows = 2");
     assert_eq!(ask(&*few, &[name(2), name(4)]).await.code(), "ok");
     let error = ask(&*few, &[name(2), name(4), name(6)]).await.result.unwrap_err();
     assert_eq!(error.to_string(), "answer of more than 2 rows");
+    let wrong = declaration("listed", "domain", "tls = false")
+        .replace("\":entities\" }", "\":entities\", \"$size\" = \"x\" }");
+    let wrong = open(&wrong, server.url(server.address())).unwrap();
+    let error = ask(&*wrong, &[name(2)]).await.result.unwrap_err();
+    assert_eq!(error.to_string(), "answers with failure 2");
     let absent = source(server, "nowhere", "domain", "");
     assert!(ask(&*absent, &[name(2)]).await.rows(0).is_empty());
 }
@@ -75,6 +80,7 @@ async fn credentials_that_are_changed_are_read_anew() {
         let error = ask(&*source, &[name(2)]).await.result.unwrap_err();
         assert_eq!(error.code(), "refused");
     }
+    assert!(!format!("{source:?}").contains("wrong"), "{source:?}");
     secret.set(right);
     assert_eq!(ask(&*source, &[name(2)]).await.code(), "ok");
     let unusable = OneSecret::new("mongodb://hunter2:hunter2:hunter2@/".to_owned());

@@ -12,7 +12,7 @@ use tribunal_sources::{OpenError, Source};
 use crate::fixture::{CANARIES, CONCURRENCY, Fixture, Form, KNOWN_BELOW, TIMEOUT_MS, is_known, name};
 use crate::server::{Server, blocking, left_out, open};
 
-/// Names a server of the user's own: `mysql://user:password@host:port/`, with the right to make databases and users.
+/// Names a MariaDB server of the user's own: `mysql://user:password@host:port/`, with the right to make databases and users.
 const VARIABLE: &str = "TRIBUNAL_TEST_MYSQL_URL";
 /// What is made there, and removed first.
 const DATABASE: &str = "tribunal_contract";

@@ -178,6 +178,7 @@ async fn a_password_that_is_changed_is_read_anew() {
     secret.set(url("newer"));
     gate.cut();
     assert_eq!(ask(&*source, &[name(2)]).await.code(), "ok", "nobody notices when both have changed");
+    assert!(!format!("{source:?}").contains("newer"), "{source:?}");
     secret.set("hunter2".to_owned());
     admin.query_drop("ALTER USER renewed IDENTIFIED BY 'newest'").await.unwrap();
     gate.cut();

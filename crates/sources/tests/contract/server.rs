@@ -112,8 +112,13 @@ pub fn blocking(future: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// A store of one secret, whatever its name, that may change.
-#[derive(Debug)]
 pub struct OneSecret(Mutex<String>);
+
+impl std::fmt::Debug for OneSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OneSecret(..)")
+    }
+}
 
 impl OneSecret {
     /// Holds a text.

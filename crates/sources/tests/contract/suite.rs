@@ -27,6 +27,8 @@ macro_rules! contract {
         mod $module {
             $(#[tokio::test]
             async fn $case() {
+                // Before the clock starts: the first time its server may have to be built.
+                let _ = <$fixture as $crate::fixture::Fixture>::shared();
                 $crate::suite::run(Box::pin($crate::suite::$case::<$fixture>())).await;
             })*
         }
