@@ -2,7 +2,7 @@
 //!
 //! A value is kept in memory for [`KEPT`]. After a refused login an adapter forgets it ([`SecretStore::forget`]), and
 //! the next one reads what has been put in its place: a rotation needs no new deployment. A value that was read less
-//! than [`FRESH`] ago is not forgotten, so that a wrong password is not read over and over again.
+//! than [`FRESH`] ago is kept until it is as old as that, so that a wrong password is not read over and over again.
 //!
 //! No error holds an answer of the service as it came: it may be a secret.
 
@@ -21,7 +21,7 @@ use crate::source::Cause;
 
 /// How long a value is kept.
 pub const KEPT: Duration = Duration::from_secs(600);
-/// How long a value is kept in any case.
+/// How long a value is kept though it is forgotten.
 pub const FRESH: Duration = Duration::from_secs(5);
 /// Most values kept.
 const MAX_KEPT: usize = 1_000;
@@ -64,6 +64,8 @@ pub struct SecretsManager {
 struct Kept {
     secret: Secret,
     read_at_ms: u64,
+    /// When it is read again.
+    until_ms: u64,
 }
 
 impl SecretsManager {
@@ -87,7 +89,8 @@ impl SecretsManager {
 
     fn kept(&self, name: &str) -> Option<Secret> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(name).filter(|kept| self.age(kept) < KEPT).map(|kept| kept.secret.clone())
+        let now = self.clock.now_ms();
+        kept.get(name).filter(|kept| now < kept.until_ms).map(|kept| kept.secret.clone())
     }
 
     fn keep(&self, name: &str, secret: Secret) {
@@ -95,11 +98,8 @@ impl SecretsManager {
         if kept.len() >= MAX_KEPT {
             kept.clear();
         }
-        kept.insert(name.to_owned(), Kept { secret, read_at_ms: self.clock.now_ms() });
-    }
-
-    fn age(&self, kept: &Kept) -> Duration {
-        Duration::from_millis(self.clock.now_ms().saturating_sub(kept.read_at_ms))
+        let read_at_ms = self.clock.now_ms();
+        kept.insert(name.to_owned(), Kept { secret, read_at_ms, until_ms: after(read_at_ms, KEPT) });
     }
 
     async fn read(&self, name: &str) -> Result<Secret, SecretFailure> {
@@ -129,10 +129,14 @@ impl SecretStore for SecretsManager {
 
     async fn forget(&self, name: &str) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.get(name).is_some_and(|kept| self.age(kept) >= FRESH) {
-            kept.remove(name);
+        if let Some(kept) = kept.get_mut(name) {
+            kept.until_ms = after(kept.read_at_ms, FRESH);
         }
     }
+}
+
+fn after(ms: u64, time: Duration) -> u64 {
+    ms.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn failure(error: &SdkError<GetSecretValueError>) -> SecretFailure {
