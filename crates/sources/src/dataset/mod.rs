@@ -143,29 +143,16 @@ impl Dataset {
         let key = match by {
             MatchBy::Entity => Some(whole),
             MatchBy::Parents if entity.address().is_some() => Some(whole),
-            MatchBy::Parents => return self.ask_parents(entity),
+            MatchBy::Parents => {
+                let Self::Table(table) = self else { return Ok(Vec::new()) };
+                return Ok(table.lookup_parents(entity).map_or_else(Vec::new, |rows| rows.to_json()));
+            }
             MatchBy::RegistrableDomain => entity.registrable_domain().map(Key::Domain),
             MatchBy::Tld => entity.labels().next_back().map(Key::Tld),
             MatchBy::Asn => facts.and_then(|facts| facts.asn).map(Key::Asn),
             MatchBy::Country => facts.and_then(|facts| facts.country.as_deref()).map(Key::Country),
         };
         key.map_or_else(|| Ok(Vec::new()), |key| self.lookup(key))
-    }
-
-    /// The first that is there of a name and its parents down to the registrable domain.
-    fn ask_parents(&self, entity: &Entity) -> Result<Vec<Value>, MaxMindDbError> {
-        let Self::Table(table) = self else { return Ok(Vec::new()) };
-        let mut name = entity.name();
-        let end = entity.registrable_domain().unwrap_or(name).len();
-        loop {
-            if let Some(rows) = table.lookup(Key::Domain(name)) {
-                return Ok(rows.to_json());
-            }
-            match name.split_once('.') {
-                Some((_, parent)) if parent.len() >= end => name = parent,
-                _ => return Ok(Vec::new()),
-            }
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tribunal_core::Entity;
 use tribunal_core::container::{Container, ContainerError};
 
 use super::bytes::u32_at;
@@ -183,6 +184,18 @@ impl Table {
         self.rows_of(group)
     }
 
+    /// The rows of a domain, or else of the first of its parents that is there, down to its registrable domain.
+    pub fn lookup_parents(&self, domain: &Entity) -> Option<Rows<'_>> {
+        let mut name = domain.name();
+        let end = domain.registrable_domain().unwrap_or(name).len();
+        loop {
+            if let Some(rows) = self.lookup(Key::Domain(name)) {
+                return Some(rows);
+            }
+            name = name.split_once('.').map(|(_, parent)| parent).filter(|parent| parent.len() >= end)?;
+        }
+    }
+
     /// Up to `limit` rows, from the first on.
     pub fn first_rows(&self, limit: usize) -> Rows<'_> {
         let rows = usize::try_from(self.about.rows).unwrap_or(usize::MAX);
@@ -261,6 +274,12 @@ impl Rows<'_> {
     /// How many there are; at least one.
     pub fn count(&self) -> usize {
         self.range.len()
+    }
+
+    /// One value: of a row of these, by its position, and of a column, by its position in [`TableAbout::columns`].
+    pub fn value(&self, row: usize, column: usize) -> Option<Value> {
+        let row = self.range.start.checked_add(row).filter(|row| self.range.contains(row))?;
+        self.table.columns.get(column)?.value(&self.table.bytes, row)
     }
 
     /// The rows as objects of their columns, in the order in which they were given; at most [`MAX_ROWS`]. A value that
