@@ -11,6 +11,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod dataset;
 mod dns;
 mod dns_cases;
 mod dns_server;
@@ -34,3 +35,5 @@ contract!(mongodb_contract, crate::mongodb::Mongodb);
 contract!(http_contract, crate::http::Http);
 contract!(http_batched_contract, crate::http::HttpBatched);
 contract!(dns_contract, crate::dns::Dns);
+contract!(@cases dataset_contract, crate::dataset::Published,
+    [found, not_found, some_of_many, subjects_twice, a_thousand, hostile_names]);

@@ -106,9 +106,9 @@ impl Drop for Server {
 }
 
 /// Runs a future from a place that is not asynchronous, wherever that is called from.
-pub fn blocking(future: impl Future<Output = ()> + Send + 'static) {
+pub fn blocking<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    std::thread::spawn(move || runtime.block_on(future)).join().expect("the server is filled");
+    std::thread::spawn(move || runtime.block_on(future)).join().expect("the server is filled")
 }
 
 /// A store of one secret, whatever its name, that may change.
