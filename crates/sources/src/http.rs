@@ -18,38 +18,33 @@
 //! or refuses the credentials, when a secret cannot be had, and after [`MAX_UNREACHED`] requests in a row that did
 //! not reach it.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use reqwest::Url;
 
-use crate::config::{HttpConfig, Method};
+use crate::config::HttpConfig;
 use crate::open::OpenError;
 use crate::secret::SecretStore;
 use crate::source::{Record, Replies, Source, SourceError, Subject};
-use crate::template::{BodyTemplate, MAX_URL_BYTES, Unrenderable, UrlTemplate, Values, Variable};
 
 mod address;
 mod answer;
 mod client;
 mod headers;
+mod request;
 mod status;
+
+use request::{Plan, Request};
 
 /// Requests in a row that did not reach the service, after which no more are made for this batch.
 const MAX_UNREACHED: usize = 3;
 
 /// An HTTP service.
 pub(crate) struct HttpSource {
-    url: UrlTemplate,
-    body: Option<BodyTemplate>,
-    /// Last labels of the names that are asked about; anything if there are none.
-    tlds: BTreeSet<String>,
-    /// Most entities of one request; `None` if a request is about one.
-    batch: Option<usize>,
+    plan: Plan,
     concurrency: usize,
     shape: answer::Shape,
     exchange: client::Exchange,
@@ -57,32 +52,7 @@ pub(crate) struct HttpSource {
 
 impl fmt::Debug for HttpSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpSource")
-            .field("host", &self.url.origin().host_str())
-            .field("batch", &self.batch)
-            .finish_non_exhaustive()
-    }
-}
-
-/// One request, and whose replies its answer holds.
-#[derive(Debug)]
-struct Request {
-    url: Url,
-    body: Option<Vec<u8>>,
-    /// The entities that it asks about, with the positions of their subjects.
-    groups: Vec<(String, Vec<usize>)>,
-}
-
-impl Request {
-    /// The one subject that it asks about, if it is one.
-    fn sole_position(&self) -> Option<usize> {
-        match self.groups.as_slice() {
-            [(_, positions)] => match positions.as_slice() {
-                [position] => Some(*position),
-                _ => None,
-            },
-            _ => None,
-        }
+        f.debug_struct("HttpSource").field("host", &self.plan.origin().host_str()).finish_non_exhaustive()
     }
 }
 
@@ -96,73 +66,25 @@ pub(crate) fn open(
     timeout: Duration,
     secrets: Arc<dyn SecretStore>,
 ) -> Result<HttpSource, OpenError> {
-    let url = UrlTemplate::parse(&config.url).map_err(|reason| OpenError::new("http.url", reason))?;
-    client::check_origin(url.origin(), config)?;
-    let body = match (&config.body, config.method) {
-        (Some(_), Method::GET) => return Err(OpenError::new("http.body", "only a POST has a body")),
-        (Some(text), Method::POST) => {
-            Some(BodyTemplate::parse(text).map_err(|reason| OpenError::new("http.body", reason))?)
-        }
-        (None, _) => None,
-    };
+    let plan = Plan::new(config)?;
+    client::check_origin(plan.origin(), config)?;
     Ok(HttpSource {
-        tlds: tlds_of(config)?,
-        batch: batch_of(config, &url, body.as_ref())?,
+        plan,
         concurrency: concurrency.max(1),
         shape: answer::Shape::new(config)?,
         exchange: client::Exchange::new(config, concurrency.max(1), timeout, secrets)?,
-        url,
-        body,
     })
-}
-
-fn tlds_of(config: &HttpConfig) -> Result<BTreeSet<String>, OpenError> {
-    let is_label = |text: &str| {
-        !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    match config.tlds.iter().find(|tld| !is_label(tld)) {
-        Some(tld) => Err(OpenError::new("http.tlds", format!("{tld:?} is not a label as in com, xn--p1ai"))),
-        None => Ok(config.tlds.iter().cloned().collect()),
-    }
-}
-
-/// Whether a request is about many entities, by the variables that are used.
-fn batch_of(
-    config: &HttpConfig,
-    url: &UrlTemplate,
-    body: Option<&BodyTemplate>,
-) -> Result<Option<usize>, OpenError> {
-    let mut variables: Vec<Variable> = url.variables().collect();
-    variables.extend(body.map(BodyTemplate::variables).unwrap_or_default());
-    let of_many = variables.iter().filter(|variable| **variable == Variable::Entities).count();
-    let refused = |key: &str, reason: String| Err(OpenError::new(key, reason));
-    if variables.is_empty() {
-        return refused("http.url", "no variable, so every entity would have the same answer".to_owned());
-    }
-    if of_many == 0 {
-        return match config.key {
-            Some(_) => refused("http.key", "is for answers to {entities}".to_owned()),
-            None => Ok(None),
-        };
-    }
-    if let Some(other) = variables.iter().find(|variable| **variable != Variable::Entities) {
-        return refused("http.url", format!("{{entities}} asks about many, and {other} about one"));
-    }
-    if !(1..=1_000).contains(&config.batch) {
-        return refused("http.batch", format!("{}, and must be from 1 to 1000", config.batch));
-    }
-    Ok(Some(config.batch))
 }
 
 #[async_trait::async_trait]
 impl Source for HttpSource {
     fn subjects_per_request(&self) -> usize {
-        self.batch.unwrap_or(1)
+        self.plan.subjects_per_request()
     }
 
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
         let stopped = AtomicBool::new(false);
-        let requests = self.requests(subjects, replies);
+        let requests = self.plan.requests(subjects, replies);
         let mut outcomes = stream::iter(requests)
             .take_while(|_| std::future::ready(!stopped.load(Ordering::Relaxed)))
             .map(|request| self.perform(request))
@@ -188,116 +110,11 @@ impl HttpSource {
 
     /// One record for each group of the request.
     fn records(&self, request: &Request, body: &[u8]) -> Result<Vec<Record>, SourceError> {
-        if self.batch.is_none() {
+        if !self.plan.is_of_many() {
             return Ok(vec![self.shape.one(body)?]);
         }
         let names: Vec<&str> = request.groups.iter().map(|(name, _)| name.as_str()).collect();
         self.shape.many(body, &names)
-    }
-
-    /// The subjects that are asked about, by position. The others are known to nobody.
-    fn in_scope<'a>(&self, subjects: &[Subject<'a>], replies: &Replies) -> Vec<(usize, Subject<'a>)> {
-        let mut asked = Vec::with_capacity(subjects.len());
-        for (position, subject) in subjects.iter().enumerate() {
-            if self.tlds.is_empty() || values_of(subject).tld.is_some_and(|tld| self.tlds.contains(tld)) {
-                asked.push((position, *subject));
-            } else {
-                replies.put(position, Ok(Record::default()));
-            }
-        }
-        asked
-    }
-
-    /// The requests to make. Subjects that cannot be asked about have their reply already.
-    fn requests(&self, subjects: &[Subject<'_>], replies: &Replies) -> Vec<Request> {
-        let subjects = self.in_scope(subjects, replies);
-        let mut places: HashMap<(Url, Option<Vec<u8>>), usize> = HashMap::new();
-        let mut requests: Vec<Request> = Vec::new();
-        let mut push = |values: &Values<'_>, groups: Vec<(String, Vec<usize>)>| match self.render(values) {
-            Ok((url, body)) => {
-                let place = *places.entry((url.clone(), body.clone())).or_insert(requests.len());
-                match requests.get_mut(place).and_then(|same| same.groups.first_mut()) {
-                    Some((_, positions)) => positions.extend(groups.into_iter().flat_map(|(_, more)| more)),
-                    None => requests.push(Request { url, body, groups }),
-                }
-            }
-            Err(error) => {
-                for position in groups.iter().flat_map(|(_, positions)| positions) {
-                    replies.put(*position, unrendered(error));
-                }
-            }
-        };
-        match self.batch {
-            None => {
-                for (position, subject) in &subjects {
-                    push(&values_of(subject), vec![(subject.entity.name().to_owned(), vec![*position])]);
-                }
-            }
-            Some(batch) => {
-                for groups in self.chunks(&subjects, batch) {
-                    let names: Vec<String> = groups.iter().map(|(name, _)| name.clone()).collect();
-                    let entities: Vec<&str> = names.iter().map(String::as_str).collect();
-                    push(&Values { entities: &entities, ..Values::default() }, groups);
-                }
-            }
-        }
-        requests
-    }
-
-    fn render(&self, values: &Values<'_>) -> Result<(Url, Option<Vec<u8>>), Unrenderable> {
-        let url = self.url.render(values)?;
-        let body = self.body.as_ref().map(|body| body.render(values)).transpose()?;
-        Ok((url, body.map(|body| body.to_string().into_bytes())))
-    }
-
-    /// The entities, each once, in groups of at most `batch` whose URL servers take.
-    fn chunks(&self, subjects: &[(usize, Subject<'_>)], batch: usize) -> Vec<Vec<(String, Vec<usize>)>> {
-        let mut places: HashMap<&str, (usize, usize)> = HashMap::new();
-        let mut chunks: Vec<Vec<(String, Vec<usize>)>> = Vec::new();
-        let in_url = self.url.variables().count();
-        let room = MAX_URL_BYTES.saturating_sub(self.url.origin().as_str().len());
-        let mut bytes = 0;
-        for (position, subject) in subjects {
-            let name = subject.entity.name();
-            if let Some((chunk, place)) = places.get(name) {
-                if let Some((_, positions)) = chunks.get_mut(*chunk).and_then(|groups| groups.get_mut(*place))
-                {
-                    positions.push(*position);
-                }
-                continue;
-            }
-            let more = in_url * (UrlTemplate::encoded_bytes(name) + 1);
-            if chunks.last().is_none_or(|last| last.len() >= batch || bytes + more > room) {
-                chunks.push(Vec::new());
-                bytes = 0;
-            }
-            bytes += more;
-            let chunk = chunks.len() - 1;
-            if let Some(last) = chunks.last_mut() {
-                places.insert(name, (chunk, last.len()));
-                last.push((name.to_owned(), vec![*position]));
-            }
-        }
-        chunks
-    }
-}
-
-fn values_of<'a>(subject: &Subject<'a>) -> Values<'a> {
-    let entity = subject.entity;
-    let is_name = entity.address().is_none();
-    Values {
-        entity: Some(entity.name()),
-        registrable_domain: entity.registrable_domain(),
-        tld: entity.name().rsplit('.').next().filter(|_| is_name),
-        entities: &[],
-    }
-}
-
-/// A service that is asked by registrable domain knows nothing of an address.
-fn unrendered(error: Unrenderable) -> Result<Record, SourceError> {
-    match error {
-        Unrenderable::NoValue(_) => Ok(Record::default()),
-        other => Err(SourceError::Failed { code: "request".to_owned(), source: Some(other.into()) }),
     }
 }
 

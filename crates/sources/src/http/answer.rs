@@ -172,3 +172,111 @@ fn memory(text: &[u8]) -> usize {
     }
     total
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn shape(rows: &str, key: Option<&str>) -> Shape {
+        let url = "https://api.example.com/{entity}".to_owned();
+        let mut config: HttpConfig = serde_json::from_value(json!({"url": url, "rows": rows})).unwrap();
+        config.key = key.map(str::to_owned);
+        Shape::new(&config).unwrap()
+    }
+
+    #[test]
+    fn pointers_have_escapes_and_positions() {
+        let body = br#"{"a/b": [{"m~n": {"": 7}}]}"#;
+        assert_eq!(shape("/a~1b/0/m~0n/", None).one(body).unwrap().rows, [json!(7)]);
+        assert!(shape("/a~1b/1", None).one(body).unwrap().is_empty());
+        assert!(shape("/a~1b/x/y", None).one(body).is_err());
+        assert_eq!(shape("", None).one(b"\xef\xbb\xbf{\"a\":1}").unwrap().rows.len(), 1);
+    }
+
+    #[test]
+    fn keys_are_read_as_names() {
+        let body = json!([
+            {"id": "EVIL.com."}, {"id": "2001:DB8:0:0::1"}, {"id": "other.com"}, {"id": "evil.com"},
+            {"id": "not a name"},
+        ]);
+        let body = body.to_string();
+        let counts = |names: &[&str]| -> Vec<usize> {
+            let records = shape("", Some("/id")).many(body.as_bytes(), names).unwrap();
+            records.iter().map(|record| record.rows.len()).collect()
+        };
+        assert_eq!(counts(&["evil.com", "2001:db8::1", "nobody.com"]), [2, 1, 0]);
+        for wrong in
+            [json!([{"id": 1}]), json!([{"name": "evil.com"}]), json!(["evil.com"]), json!({"evil.com": 1})]
+        {
+            let result = shape("", Some("id")).many(wrong.to_string().as_bytes(), &["evil.com"]);
+            assert!(matches!(result, Err(SourceError::Malformed { .. })), "{wrong}");
+        }
+        let array = shape("", None).many(b"[]", &["evil.com"]);
+        assert!(matches!(array, Err(SourceError::Malformed { .. })));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}|[\"\\\\{},:\\[\\]]{0,6}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(5, 60, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::hash_map("[a-c]{0,2}|[\"{,:\\\\]{1,3}", inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// What the estimate counts, counted in the value itself.
+    fn counted(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 32 + items.iter().map(counted).sum::<usize>(),
+            Value::Object(fields) => 650 + fields.values().map(|field| 40 + counted(field)).sum::<usize>(),
+            _ => 32,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_json_is_rows_or_malformed(value in any_json(), rows in "(/[a-c0-2]{0,2}){0,3}") {
+            let text = value.to_string();
+            for key in [None, Some("a"), Some("/a/b")] {
+                let shape = shape(&rows, key);
+                if let Err(error) = shape.one(text.as_bytes()) {
+                    prop_assert_eq!(error.code(), "malformed");
+                }
+                match shape.many(text.as_bytes(), &["a.com", "b.com"]) {
+                    Ok(records) => prop_assert_eq!(records.len(), 2),
+                    Err(error) => prop_assert_eq!(error.code(), "malformed"),
+                }
+            }
+            if rows.is_empty() && (value.is_object() || value.is_array()) {
+                prop_assert_eq!(shape("", None).one(text.as_bytes()).unwrap(), record(value));
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_malformed_at_worst(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in any::<usize>()) {
+            let text = json!([{"a": [1, "x\\\"{"]}, {"b": {"c": null}}]).to_string();
+            for body in [bytes.as_slice(), &text.as_bytes()[..cut % text.len()]] {
+                if let Err(error) = shape("", None).one(body) {
+                    prop_assert_eq!(error.code(), "malformed");
+                }
+            }
+        }
+
+        /// Brackets and commas within texts count for nothing; each value counts for what it takes, about.
+        #[test]
+        fn memory_is_counted_without_parsing(value in any_json()) {
+            let (estimate, exact) = (memory(value.to_string().as_bytes()), counted(&value));
+            prop_assert!(exact / 2 <= estimate && estimate <= 2 * exact, "{estimate} for {exact}: {value}");
+        }
+    }
+}

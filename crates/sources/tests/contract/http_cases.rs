@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tribunal_sources::SourceError;
 use tribunal_sources::source::Record;
 
-use crate::http_ask::{ask, last, names, source, source_with};
+use crate::http_ask::{PASSWORD, Rotating, ask, last, names, opened, source, source_with};
 use crate::http_server::{self as server, HttpServer, reply, reply_with};
 
 #[tokio::test]
 async fn one_request_each_over_kept_connections() {
     let server = HttpServer::start(|seen| match last(&seen.target) {
-        "n1.com" => reply(404, "{}"),
+        "n1.com" => reply(404, vec![b' '; 60_000]),
         "n2.com" => reply(204, ""),
         name => server::json(&json!({"name": name, "score": 7})),
     });
@@ -253,4 +255,31 @@ async fn only_names_of_the_declared_top_level_domains() {
     let many = source(&server, "/?q={entities}", "tlds = ['uk']");
     assert!(ask(&*many, &asked[..4]).await.records().iter().all(Record::is_empty));
     assert_eq!(server.requests().len(), 2);
+}
+
+/// A connection that is kept, and turns out to be closed when it is used again, costs one request and no answer.
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    // Each connection answers as often as its number among the connections says, and then closes after a request.
+    let server = tokio::spawn(async move {
+        for answers in [1, 1, 0, 0] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4_096];
+            for _ in 0..answers {
+                assert!(stream.read(&mut request).await.unwrap() > 0);
+                stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            }
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+        }
+    });
+    let toml = format!("[http]\nurl = 'http://{at}/{{entity}}'\ntls = false\nallow_private = true");
+    let source = opened(&toml, Rotating::new(&[PASSWORD])).unwrap();
+    assert_eq!(ask(&*source, &["a.com"]).await.outcomes(), ["0"]);
+    assert_eq!(ask(&*source, &["b.com"]).await.outcomes(), ["0"]);
+    // The second connection is closed, the third one too: that is that.
+    assert_eq!(ask(&*source, &["c.com"]).await.outcomes(), ["unreachable"]);
+    assert!(!server.is_finished());
+    server.abort();
 }

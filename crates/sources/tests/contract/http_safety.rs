@@ -92,6 +92,21 @@ async fn redirects_are_not_followed() {
     assert_eq!((server.requests().len(), elsewhere.connections()), (2, 0));
 }
 
+/// A test of this binary, run again with proxies in its environment.
+#[tokio::test]
+async fn proxies_of_the_environment_are_not_used() {
+    let proxy = HttpServer::start(|_| reply(404, ""));
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "http_safety::redirects_are_not_followed"]);
+    for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        again.env(name, format!("http://{}", proxy.address));
+    }
+    let output = again.env_remove("NO_PROXY").env_remove("no_proxy").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    assert_eq!(proxy.connections(), 0);
+}
+
 #[tokio::test]
 async fn private_addresses_are_refused() {
     let server = HttpServer::start(|_| reply(404, ""));
