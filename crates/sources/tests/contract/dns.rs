@@ -52,7 +52,7 @@ impl Fixture for Dns {
         }
         let declaration = format!(
             "[sources.names]\nconcurrency = {CONCURRENCY}\ntimeout_ms = {TIMEOUT_MS}\n\
-             [sources.names.dns]\nresolvers = ['{at}']\ntcp = true"
+             [sources.names.dns]\nresolvers = ['{at}']\ntcp = true\nrecords = ['A', 'TXT']"
         );
         let declaration: Declaration = toml::from_str(&declaration).unwrap();
         Ok(open_dns(&declaration.sources["names"], Arc::new(|_| None)))
