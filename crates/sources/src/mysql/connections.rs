@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
+use mysql_async::{
+    BinaryProtocol, Conn, DriverError, Opts, OptsBuilder, Params, QueryResult, SslOpts, Statement,
+};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::failure::{failure, is_access_denied};
@@ -46,6 +48,8 @@ impl fmt::Debug for Connections {
 pub(super) struct Lease<'a> {
     owner: &'a Connections,
     connection: Option<Conn>,
+    /// What was prepared on it last.
+    statement: Option<Statement>,
     /// Whether it was used before: the server may have closed it since.
     pub(super) was_idle: bool,
     _permit: SemaphorePermit<'a>,
@@ -74,7 +78,7 @@ impl Connections {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        Ok(Lease { owner: self, connection: Some(connection), was_idle, _permit: permit })
+        Ok(Lease { owner: self, connection: Some(connection), statement: None, was_idle, _permit: permit })
     }
 
     /// Closes every idle connection: one of them was found dead.
@@ -156,7 +160,7 @@ impl Connections {
     async fn open(&self, options: Opts) -> Result<Conn, mysql_async::Error> {
         let mut connection = Unfinished(Some(Conn::new(options).await?));
         let Some(conn) = connection.0.as_mut() else {
-            return Err(mysql_async::DriverError::ConnectionClosed.into());
+            return Err(DriverError::ConnectionClosed.into());
         };
         // A query that nobody waits for any more ends. Of the two comments MySQL runs the first, MariaDB the second;
         // a server that knows neither limit is used without.
@@ -169,7 +173,7 @@ impl Connections {
             Ok(()) | Err(mysql_async::Error::Server(_)) => {}
             Err(error) => return Err(error),
         }
-        connection.0.take().ok_or_else(|| mysql_async::DriverError::ConnectionClosed.into())
+        connection.0.take().ok_or_else(|| DriverError::ConnectionClosed.into())
     }
 }
 
@@ -185,9 +189,18 @@ impl Drop for Unfinished {
 }
 
 impl Lease<'_> {
-    /// The connection itself.
-    pub(super) fn connection(&mut self) -> Option<&mut Conn> {
-        self.connection.as_mut()
+    /// Runs a statement on the connection.
+    pub(super) async fn run(
+        &mut self,
+        statement: String,
+        parameters: Params,
+    ) -> Result<QueryResult<'_, 'static, BinaryProtocol>, mysql_async::Error> {
+        let Some(connection) = self.connection.as_mut() else {
+            return Err(DriverError::ConnectionClosed.into());
+        };
+        let statement = connection.prep(statement).await?;
+        self.statement = Some(statement.clone());
+        connection.exec_iter(statement, parameters).await
     }
 
     /// Gives the connection back: its answer was read to its end.
@@ -200,15 +213,18 @@ impl Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            close(connection);
+        let Some(mut connection) = self.connection.take() else { return };
+        match self.statement.take() {
+            // Closed otherwise, the driver would read the rest of the answer first: without bound, and with a panic at a
+            // type of value that it does not know. It drops the connection, unread, over a statement that it cannot send.
+            Some(statement) => drop(connection.exec_drop(statement, Params::Empty).now_or_never()),
+            None => close(connection),
         }
     }
 }
 
-/// Closes a connection without waiting: whatever cannot be said to the server at once is not said.
-///
-/// Dropping it would have the driver read a pending answer to its end, in a task that nobody bounds.
+/// Closes a connection on which nothing is under way, without waiting: what cannot be said to the server at once is not
+/// said.
 fn close(connection: Conn) {
     let _ = connection.disconnect().now_or_never();
 }

@@ -18,8 +18,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Column, Conn, Params, SslOpts, Value as Sql};
+use mysql_async::{Column, Params, SslOpts, Value as Sql};
 use serde_json::{Map, Value};
 
 use crate::config::MysqlConfig;
@@ -38,7 +37,7 @@ mod query;
 mod tests;
 mod values;
 
-use connections::Connections;
+use connections::{Connections, Lease};
 use failure::{failure, is_gone};
 use query::Query;
 
@@ -117,8 +116,7 @@ impl Mysql {
     async fn request(&self, request: Request<'_>) -> Result<Vec<Record>, SourceError> {
         loop {
             let mut lease = self.connections.lease().await?;
-            let Some(connection) = lease.connection() else { continue };
-            let broken = match Box::pin(self.read(connection, request)).await {
+            let broken = match Box::pin(self.read(&mut lease, request)).await {
                 Ok(records) => {
                     lease.keep();
                     return Ok(records);
@@ -138,9 +136,9 @@ impl Mysql {
         }
     }
 
-    async fn read(&self, connection: &mut Conn, request: Request<'_>) -> Result<Vec<Record>, Broken> {
+    async fn read(&self, lease: &mut Lease<'_>, request: Request<'_>) -> Result<Vec<Record>, Broken> {
         let (statement, parameters) = self.bound(request.texts);
-        let mut answer = connection.exec_iter(statement, parameters).await?;
+        let mut answer = lease.run(statement, parameters).await?;
         let columns = answer.columns().unwrap_or_else(|| Arc::from([]));
         let names = names(&columns)?;
         if !names.contains(&self.key) {
@@ -171,8 +169,11 @@ impl Mysql {
     }
 }
 
-/// The columns' names.
+/// The columns' names, if their values can be read.
 fn names(columns: &[Column]) -> Result<Vec<String>, SourceError> {
+    if let Some(column) = columns.iter().find(|column| !values::is_readable(column.column_type())) {
+        return Err(malformed(format!("a column of type {:?}", column.column_type())));
+    }
     let names: Vec<_> = columns.iter().map(|column| column.name_str().into_owned()).collect();
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {

@@ -19,6 +19,18 @@ use serde_json::Value;
 
 use crate::params::{decimal, float, text_of_bytes};
 
+/// Whether the driver can read values of a column: it panics at the types that it does not list.
+pub(crate) const fn is_readable(column: ColumnType) -> bool {
+    !matches!(
+        column,
+        ColumnType::MYSQL_TYPE_UNKNOWN
+            | ColumnType::MYSQL_TYPE_TYPED_ARRAY
+            | ColumnType::MYSQL_TYPE_TIMESTAMP2
+            | ColumnType::MYSQL_TYPE_DATETIME2
+            | ColumnType::MYSQL_TYPE_TIME2
+    )
+}
+
 /// What a parsed value takes for each byte of its text, at most about: `[0,0,0]`.
 const PARSED: usize = 16;
 

@@ -38,7 +38,7 @@ pub enum Form {
     KeyMissing,
     /// Declares a key that is no text in the answer.
     KeyOfWrongType,
-    /// The server answers with 10 MB about every name.
+    /// The server answers with 10 MB or more about every name.
     Large,
 }
 

@@ -19,6 +19,8 @@ struct State {
     epoch: u64,
     /// Closes every connection once this many bytes of answers went through.
     cut_at: u64,
+    /// Garbles the byte that is this many into the answers, by turning these bits over.
+    garbled: Option<(u64, u8)>,
 }
 
 /// The relay. It ends when it is dropped.
@@ -49,7 +51,8 @@ impl Gate {
     pub async fn at(address: &str, server: SocketAddr) -> Self {
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (state, changes) = watch::channel(State { open: true, epoch: 0, cut_at: u64::MAX });
+        let (state, changes) =
+            watch::channel(State { open: true, epoch: 0, cut_at: u64::MAX, garbled: None });
         let (asked_sender, asked) = watch::channel(0);
         let answered = Arc::new(AtomicU64::new(0));
         let relay = Relay { state: changes, asked: Arc::new(asked_sender), answered: Arc::clone(&answered) };
@@ -74,9 +77,9 @@ impl Gate {
         self.state.send_modify(|state| state.open = false);
     }
 
-    /// Relays, from now on without end.
+    /// Relays, from now on without end or fault.
     pub fn pass(&self) {
-        self.state.send_modify(|state| (state.open, state.cut_at) = (true, u64::MAX));
+        self.state.send_modify(|state| (state.open, state.cut_at, state.garbled) = (true, u64::MAX, None));
     }
 
     /// Closes every connection.
@@ -88,6 +91,12 @@ impl Gate {
     pub fn cut_after(&self, bytes: u64) {
         let at = self.answered() + bytes;
         self.state.send_modify(|state| state.cut_at = at);
+    }
+
+    /// Turns bits over in the byte of the answers that comes after `bytes` more.
+    pub fn garble_after(&self, bytes: u64, bits: u8) {
+        let at = self.answered() + bytes;
+        self.state.send_modify(|state| state.garbled = Some((at, bits)));
     }
 
     /// Takes no more connections, and closes those there are.
@@ -156,7 +165,13 @@ impl Relay {
             let Ok(read @ 1..) = read else { return };
             if is_answer {
                 let allowed = usize::try_from(left).unwrap_or(usize::MAX).min(read);
-                self.answered.fetch_add(allowed as u64, Ordering::SeqCst);
+                let before = self.answered.fetch_add(allowed as u64, Ordering::SeqCst);
+                let garbled = self.state.borrow().garbled;
+                if let Some((at, bits)) =
+                    garbled.filter(|(at, _)| (before..before + allowed as u64).contains(at))
+                {
+                    buffer[(at - before) as usize] ^= bits;
+                }
                 if to.write_all(&buffer[..allowed]).await.is_err() {
                     return;
                 }

@@ -127,7 +127,7 @@ impl Fixture for Mongodb {
     }
 
     fn most_bytes(&self) -> u64 {
-        // One message of the protocol.
+        // All of it: a message of the protocol, which the driver takes in whole.
         11_000_000
     }
 

@@ -10,9 +10,10 @@ use crate::fixture::{Fixture as _, name};
 use crate::gate::Gate;
 use crate::mysql::Mysql;
 use crate::server::{OneSecret, left_out, open, open_with};
-use crate::suite::{ask, run};
+use crate::suite::{ask, garbled_at, run};
 
-const LISTED: &str = "SELECT domain, score FROM listed WHERE domain IN (:entities)";
+const LISTED: &str =
+    "SELECT domain, score FROM listed WHERE domain IN (:entities) AND ':x;?' = ':x;?' -- :y ?";
 
 fn declaration(query: &str, rest: &str) -> String {
     format!(
@@ -216,6 +217,12 @@ async fn certificates_are_checked() {
         );
         assert_eq!(ask(&*lax.unwrap(), &[name(2)]).await.code(), code, "{rest}");
     }
+}
+
+/// The driver has no value for some types of columns, and panics: they are refused before.
+#[tokio::test]
+async fn garbled_anywhere() {
+    garbled_at::<Mysql>(u64::MAX, &[0xff]).await;
 }
 
 /// However often a caller gives up, the connections that are left are sound, and none more than there may be.

@@ -21,7 +21,7 @@ macro_rules! contract {
     ($module:ident, $fixture:ty) => {
         $crate::contract!(@cases $module, $fixture, [found, not_found, connections_are_kept, some_of_many, subjects_twice, a_thousand, late,
             silent_at_connect, refused, wrong_password, key_missing, key_of_wrong_type, too_large, cut_in_the_middle,
-            killed_and_back, hostile_names]);
+            killed_and_back, hostile_names, garbled]);
     };
     (@cases $module:ident, $fixture:ty, [$($case:ident),*]) => {
         mod $module {
@@ -301,4 +301,30 @@ pub async fn hostile_names<F: Fixture>() {
         assert!(fixture.is_unknown(&reply.expect("a reply").unwrap()), "{name}");
     }
     answers(fixture, &*source).await.unwrap();
+}
+
+/// Most garbled answers of one case.
+const GARBLED: u64 = 100;
+
+/// An answer with a byte of it garbled, anywhere from the first of the connection on, is an error or another answer:
+/// nothing panics or hangs, and the next source is as good as ever.
+pub async fn garbled<F: Fixture>() {
+    garbled_at::<F>(GARBLED, &[0xff, 0x01, 0x80]).await;
+}
+
+/// Likewise, at so many places, with these bits turned over in turn.
+pub async fn garbled_at<F: Fixture>(places: u64, bits: &[u8]) {
+    let Some(fixture) = F::shared() else { return };
+    let gate = Gate::before(fixture.address()).await;
+    let source = || open(fixture, Form::Sound, gate.address()).unwrap();
+    answers(fixture, &*source()).await.unwrap();
+    let total = gate.answered();
+    let places = places.min(total);
+    for (place, bits) in (0..places).zip(bits.iter().cycle()) {
+        gate.garble_after(total * place / places, *bits);
+        // A length that is garbled leaves the source waiting for bytes that never come.
+        let _ = tokio::time::timeout(PATIENCE / 4, ask(&*source(), &[name(2), name(3)])).await;
+    }
+    gate.pass();
+    answers(fixture, &*source()).await.unwrap();
 }
