@@ -14,24 +14,31 @@ use crate::http_server::HttpServer;
 /// The secret of every source, unless a test has its own.
 pub const PASSWORD: &str = "hunter2-secret";
 
-/// Secrets that change each time they are read, until the last.
+/// A store that keeps a secret until it is told to forget it, and then has the next one.
 #[derive(Debug)]
 pub struct Rotating {
     texts: Vec<&'static str>,
+    forgotten: AtomicUsize,
+    /// How often a secret was read.
     pub read: AtomicUsize,
 }
 
 impl Rotating {
     pub fn new(texts: &[&'static str]) -> Arc<Self> {
-        Arc::new(Self { texts: texts.to_vec(), read: AtomicUsize::new(0) })
+        Arc::new(Self { texts: texts.to_vec(), forgotten: AtomicUsize::new(0), read: AtomicUsize::new(0) })
     }
 }
 
 #[async_trait::async_trait]
 impl SecretStore for Rotating {
     async fn secret(&self, _: &str) -> Result<Secret, Cause> {
-        let at = self.read.fetch_add(1, Ordering::SeqCst).min(self.texts.len() - 1);
+        self.read.fetch_add(1, Ordering::SeqCst);
+        let at = self.forgotten.load(Ordering::SeqCst).min(self.texts.len() - 1);
         Ok(Secret::new(self.texts[at].to_owned()))
+    }
+
+    async fn forget(&self, _: &str) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
     }
 }
 
