@@ -68,8 +68,8 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    /// The texts that fill `section`; `None` when they do not.
-    pub(super) fn open(bytes: &[u8], section: Range<usize>) -> Option<Self> {
+    /// The texts that fill `section`; `None` when they do not, or one has more than `most` bytes.
+    pub(super) fn open(bytes: &[u8], section: Range<usize>, most: usize) -> Option<Self> {
         let count = u32_at(bytes, section.start)? as usize;
         let ends = section.start.checked_add(8)?;
         let text = ends.checked_add(count.checked_mul(4)?)?..section.end;
@@ -79,7 +79,7 @@ impl Texts {
         let mut before = 0;
         for i in 0..count {
             let end = u32_at(bytes, ends + 4 * i)?;
-            if end < before {
+            if end.checked_sub(before)? as usize > most {
                 return None;
             }
             before = end;

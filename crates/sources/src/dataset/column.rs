@@ -17,9 +17,12 @@ use jiff::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
+use super::MAX_VALUE_BYTES;
 use super::bytes::{Texts, greatest, integer, u64_at};
 
 pub(super) const HEADER: usize = 16;
+/// Most bytes of a text: of a value, as JSON with every byte escaped, in quotes.
+const MAX_TEXT_BYTES: usize = 6 * MAX_VALUE_BYTES + 2;
 pub(super) const TEXTS: u8 = 1;
 pub(super) const INTEGERS: u8 = 2;
 pub(super) const FLOATS: u8 = 3;
@@ -104,7 +107,7 @@ impl Column {
         }
         let mut column = Self { about, encoding, width, addend, entries, rows, texts: None };
         if encoding == TEXTS {
-            let texts = Texts::open(bytes, end..section.end)?;
+            let texts = Texts::open(bytes, end..section.end, MAX_TEXT_BYTES)?;
             let none = greatest(width);
             let sound = (0..rows)
                 .all(|row| column.entry(bytes, row).is_some_and(|i| i == none || i < texts.len() as u64));
@@ -120,6 +123,13 @@ impl Column {
 
     fn entry(&self, bytes: &[u8], row: usize) -> Option<u64> {
         if row >= self.rows { None } else { integer(bytes, self.entries + row * self.width, self.width) }
+    }
+
+    /// Bytes that the text of a row's value takes.
+    pub(super) fn text_bytes(&self, bytes: &[u8], row: usize) -> usize {
+        let Some(texts) = &self.texts else { return 0 };
+        let entry = self.entry(bytes, row).and_then(|entry| usize::try_from(entry).ok());
+        entry.and_then(|entry| texts.get(bytes, entry)).map_or(0, <[u8]>::len)
     }
 
     /// The value of a row; `None` where there is none, or the file lies about it (a day that is none, text that is

@@ -19,6 +19,8 @@ use super::bytes::{Texts, u32_at, u64_at};
 
 /// Most slots that a search looks at.
 pub(super) const MAX_PROBES: u32 = 250;
+/// A letter, and the longest domain name.
+const MAX_NAME_BYTES: usize = 1 + tribunal_core::entity::MAX_NAME_BYTES;
 const HEADER: usize = 16;
 /// Seeds that are tried; the first one suffices for names that nobody chose.
 const SEEDS: u64 = 16;
@@ -37,7 +39,7 @@ pub(super) struct Names {
 impl Names {
     /// Checks both sections; the name of the one that is not sound otherwise.
     pub(super) fn open(bytes: &[u8], names: Range<usize>, hash: Range<usize>) -> Result<Self, &'static str> {
-        let texts = Texts::open(bytes, names).ok_or("names")?;
+        let texts = Texts::open(bytes, names, MAX_NAME_BYTES).ok_or("names")?;
         Self::open_hash(bytes, texts, &hash).ok_or("hash")
     }
 
@@ -170,4 +172,40 @@ fn hash(seed: u64, prefix: u8, rest: &[u8]) -> u64 {
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(names: &[Vec<u8>], seed: u64) -> Option<Vec<u8>> {
+        Names::write_hash(&names.iter().map(Vec::as_slice), seed)
+    }
+
+    #[test]
+    fn names_that_collide_by_design_get_another_seed() {
+        // All of them begin in the first thousandth of the table: one search would look at each.
+        let names: Vec<Vec<u8>> = (0_u32..)
+            .map(|i| format!("dx{i}.example").into_bytes())
+            .filter(|name| first_slot(hash(7, b'd', &name[1..]), 1_000) == 0)
+            .take(2 * MAX_PROBES as usize)
+            .collect();
+        assert!(fill(names.iter().map(Vec::as_slice), 2 * names.len(), 7).is_none());
+        let section = write(&names, 7).unwrap();
+        assert_eq!(u64_at(&section, 0), Some(8));
+    }
+
+    #[test]
+    fn a_search_ends_in_a_table_without_an_empty_slot() {
+        let names = [b"da.example".to_vec()];
+        let mut file = Vec::new();
+        Texts::write(&mut file, names.iter().map(Vec::as_slice)).unwrap();
+        let texts = 0..file.len();
+        file.extend(write(&names, 1).unwrap());
+        let hash = texts.end..file.len();
+        let tags = hash.start + HEADER;
+        file[tags..tags + 2].fill(9);
+        let names = Names::open(&file, texts, hash).unwrap();
+        assert_eq!(names.find(&file, b'd', b"b.example"), None);
+    }
 }

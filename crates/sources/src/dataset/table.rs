@@ -35,6 +35,13 @@ pub const MAX_COLUMNS: usize = 24;
 /// Most rows of a file.
 pub const MAX_TABLE_ROWS: usize = 16_000_000;
 
+/// Most bytes of the description.
+const MAX_ABOUT_BYTES: usize = 1 << 20;
+/// Most bytes of a column's name.
+pub(super) const MAX_COLUMN_NAME: usize = 64;
+/// Most bytes of texts in the rows of one answer; rows after them are left out.
+const MAX_ANSWER_BYTES: usize = 4 << 20;
+
 pub(super) const FORMAT: Container =
     Container { magic: *b"TRIBTBL\0", version: 1, max_bytes: MAX_FILE_BYTES };
 
@@ -139,10 +146,9 @@ impl Table {
             let found = sections.iter().find(|(name, _)| name == tag).map(|(_, range)| range.clone());
             found.ok_or_else(|| unsound(tag))
         };
-        let about: TableAbout = serde_json::from_slice(bytes.get(section("about")?).unwrap_or_default())
-            .map_err(TableError::About)?;
+        let about = open_about(&bytes, section("about")?)?;
         let rows = usize::try_from(about.rows).ok().filter(|rows| *rows <= MAX_TABLE_ROWS);
-        let rows = rows.filter(|_| about.columns.len() <= MAX_COLUMNS).ok_or_else(|| unsound("about"))?;
+        let rows = rows.ok_or_else(|| unsound("about"))?;
         let (groups, group_count) = open_groups(&bytes, section("groups")?, rows)?;
         let names = Names::open(&bytes, section("names")?, section("hash")?).map_err(unsound)?;
         if names.len() > group_count {
@@ -241,6 +247,15 @@ impl Table {
     }
 }
 
+/// The description, of at most [`MAX_ABOUT_BYTES`].
+fn open_about(bytes: &[u8], section: Range<usize>) -> Result<TableAbout, TableError> {
+    let text = bytes.get(section).filter(|text| text.len() <= MAX_ABOUT_BYTES);
+    let about: TableAbout =
+        serde_json::from_slice(text.ok_or_else(|| unsound("about"))?).map_err(TableError::About)?;
+    let named = about.columns.iter().all(|column| column.name.len() <= MAX_COLUMN_NAME);
+    if named && about.columns.len() <= MAX_COLUMNS { Ok(about) } else { Err(unsound("about")) }
+}
+
 fn unsound(section: &str) -> TableError {
     TableError::Section { section: section.to_owned() }
 }
@@ -282,18 +297,21 @@ impl Rows<'_> {
         self.table.columns.get(column)?.value(&self.table.bytes, row)
     }
 
-    /// The rows as objects of their columns, in the order in which they were given; at most [`MAX_ROWS`]. A value that
-    /// is missing is no field.
+    /// The rows as objects of their columns, in the order in which they were given; at most [`MAX_ROWS`], and no more
+    /// than come to 4 MiB of texts. A value that is missing is no field.
     pub fn to_json(&self) -> Vec<Value> {
         let bytes = &self.table.bytes;
+        let mut left = MAX_ANSWER_BYTES;
         let row = |row: usize| {
-            let fields = self
-                .table
-                .columns
-                .iter()
-                .filter_map(|column| Some((column.about().name.clone(), column.value(bytes, row)?)));
-            Value::Object(fields.collect::<Map<_, _>>())
+            let mut fields = Map::new();
+            for column in &self.table.columns {
+                left = left.checked_sub(column.text_bytes(bytes, row))?;
+                if let Some(value) = column.value(bytes, row) {
+                    fields.insert(column.about().name.clone(), value);
+                }
+            }
+            Some(Value::Object(fields))
         };
-        self.range.clone().take(MAX_ROWS).map(row).collect()
+        self.range.clone().take(MAX_ROWS).map_while(row).collect()
     }
 }

@@ -22,7 +22,7 @@ use key::{OwnKey, Reason};
 use values::{Cell, Values};
 
 use super::column::ColumnType;
-use super::table::{KeyCounts, MAX_COLUMNS, MAX_FILE_BYTES, MAX_TABLE_ROWS};
+use super::table::{KeyCounts, MAX_COLUMN_NAME, MAX_COLUMNS, MAX_FILE_BYTES, MAX_TABLE_ROWS};
 use crate::ranges::Origin;
 use crate::source::MAX_ROWS;
 
@@ -34,10 +34,11 @@ pub const MAX_RECORD_BYTES: u64 = 1 << 20;
 pub const MAX_INPUT_BYTES: u64 = 8 << 30;
 /// Most bytes of different texts that are held: what is more does not fit into a file.
 const MAX_HELD_BYTES: usize = 2 * MAX_FILE_BYTES;
-/// Most bytes of a column's name.
-const MAX_NAME_BYTES: usize = 64;
 /// Most refused rows that are named; the others are counted.
 pub const MAX_REFUSED: usize = 1_000;
+/// Inputs that are named in the file, and characters of a name.
+const MAX_ORIGINS: usize = 500;
+const MAX_ORIGIN_CHARS: usize = 255;
 /// The column of a list that has no columns but its key.
 const LISTED: &str = "listed";
 
@@ -229,9 +230,12 @@ impl Builder {
         self.report.read
     }
 
-    /// Says what was read: kept in the file, for a person.
+    /// Says what was read: kept in the file, for a person; of the first 500 inputs.
     pub fn origin(&mut self, file: &str, digest: String, rows: u64) {
-        self.origins.push(Origin { file: file.to_owned(), digest, rows });
+        if self.origins.len() < MAX_ORIGINS {
+            let file = file.chars().take(MAX_ORIGIN_CHARS).collect();
+            self.origins.push(Origin { file, digest, rows });
+        }
     }
 
     /// The position of a column, which becomes one if it is none yet.
@@ -240,10 +244,10 @@ impl Builder {
             return Ok(position);
         }
         let wrong = |reason| {
-            let column = name.chars().take(MAX_NAME_BYTES).collect();
+            let column = name.chars().take(MAX_COLUMN_NAME).collect();
             BuildError::Column { file: file.to_owned(), column, reason }
         };
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        if name.is_empty() || name.len() > MAX_COLUMN_NAME {
             return Err(wrong("a name has 1 to 64 bytes"));
         }
         if name.chars().any(char::is_control) {

@@ -161,6 +161,9 @@ fn what_is_wrong_with_an_input_is_named() {
     assert!(missing.contains("t.csv has no column \"domain\", only: host, n"), "{missing}");
     let twice = error(options("e"), "e,n,n\na.com,1,2\n");
     assert!(twice.contains("\"n\": comes twice"), "{twice}");
+    let types = BTreeMap::from([("m".to_owned(), ColumnType::Date)]);
+    let misspelt = error(BuildOptions { types, ..options("e") }, "e,n\na.com,1\n");
+    assert!(misspelt.contains("the table has no column \"m\", only: n"), "{misspelt}");
     let empty = error(options("e"), "");
     assert!(empty.contains("no column \"e\""), "{empty}");
     let wide: Vec<String> = (0..=MAX_COLUMNS).map(|i| format!("c{i}")).collect();
@@ -175,6 +178,16 @@ fn a_value_that_is_too_long_refuses_its_row() {
     let built = built(options("e"), &format!("e,x\na.com,{}\nb.com,y\n", "x".repeat(MAX_VALUE_BYTES + 1)));
     assert_eq!(built.report.refused_by, BTreeMap::from([("value_too_long", 1)]));
     assert!(rows(&built, "a.com").is_empty());
+}
+
+#[test]
+fn an_answer_takes_no_more_memory_than_it_may() {
+    // Each value stands once in the file, however many rows have it.
+    let columns: Vec<String> = (0..MAX_COLUMNS).map(|i| format!("c{i}")).collect();
+    let row = format!("a.com{}\n", format!(",{}", "x".repeat(MAX_VALUE_BYTES)).repeat(MAX_COLUMNS));
+    let built = built(options("e"), &format!("e,{}\n{}", columns.join(","), row.repeat(100)));
+    assert!(built.bytes.len() < 200_000, "{}", built.bytes.len());
+    assert_eq!(rows(&built, "a.com").len(), (4 << 20) / (MAX_VALUE_BYTES * MAX_COLUMNS));
 }
 
 #[test]

@@ -23,6 +23,7 @@ impl Builder {
         if self.rows.is_empty() {
             return Err(BuildError::NothingLeft { rows: self.report.read, report: Box::new(self.report) });
         }
+        self.check_types()?;
         let mut keys: Vec<(OwnKey, u32)> = std::mem::take(&mut self.keys).into_iter().collect();
         keys.sort_unstable();
         let (order, starts) = self.group(&keys);
@@ -46,6 +47,19 @@ impl Builder {
         let about = serde_json::to_vec(&about).map_err(BuildError::About)?;
         sections.insert(0, ("about".to_owned(), about));
         Ok(Built { bytes: FORMAT.write(&sections)?, report: self.report })
+    }
+
+    /// Refuses a type that is said of a column that is not there: its name is misspelt.
+    fn check_types(&self) -> Result<(), BuildError> {
+        let known = |name: &String| self.columns.iter().any(|(column, _)| column == name);
+        match self.options.types.keys().find(|name| !known(name)) {
+            None => Ok(()),
+            Some(column) => Err(BuildError::NoColumn {
+                file: "the table".to_owned(),
+                column: column.clone(),
+                found: self.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+            }),
+        }
     }
 
     /// The rows in the order of the keys, and where each key's begin (and the last one's end).
