@@ -27,6 +27,8 @@ pub(crate) struct Outputs {
     pub(crate) table: String,
     pub(crate) state_machine_arn: String,
     pub(crate) bucket: String,
+    /// Table of the sources' quotas and shared answers.
+    pub(crate) source_table: String,
     /// Names of the models that predictors are deployed for.
     pub(crate) models: Vec<String>,
 }
@@ -46,6 +48,7 @@ impl Outputs {
             table: take("TableName"),
             state_machine_arn: take("StateMachineArn"),
             bucket: take("BucketName"),
+            source_table: take("SourceTableName"),
             models: take("Models")
                 .split(',')
                 .map(str::trim)
@@ -192,7 +195,7 @@ mod tests {
     use super::*;
 
     fn all() -> HashMap<String, String> {
-        ["QueueUrl", "DlqUrl", "TableName", "StateMachineArn", "BucketName"]
+        ["QueueUrl", "DlqUrl", "TableName", "StateMachineArn", "BucketName", "SourceTableName"]
             .iter()
             .map(|name| ((*name).to_owned(), format!("{name}-value")))
             .chain([("Models".to_owned(), "xgboost, forest".to_owned())])

@@ -15,13 +15,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
-use tribunal_core::Entity;
+use serde_json::{Map, Value};
+use tribunal_core::message::MAX_BATCH_ENTITIES;
+use tribunal_core::{AddressFacts, Entity, FeatureSchema};
+use tribunal_extract::RANGES;
 use tribunal_features::{Extractor, Lexicon, WIDTH};
-use tribunal_sources::IpRanges;
+use tribunal_registry::Registry;
+use tribunal_sources::Asked;
+use tribunal_sources::dataset::{Dataset, DatasetHolder, Loaded};
+
+use super::asker::Asker;
 
 use crate::exit::{Failure, Outcome};
 use crate::input::{Given, normalise};
@@ -62,6 +70,13 @@ pub(crate) struct Args {
     /// Address ranges made by `tribunal dataset compile`; without them the features of networks are missing.
     #[arg(long, value_name = "PATH")]
     dataset: Option<PathBuf>,
+    /// A `sources.toml`: the features that its sources declare are added, and the sources asked. Secrets come from the
+    /// environment (`tribunal sources --help`).
+    #[arg(long, value_name = "FILE")]
+    sources: Option<PathBuf>,
+    /// Where data sets that the sources name lie: a folder, or s3://bucket.
+    #[arg(long, value_name = "ADDRESS", requires = "sources")]
+    registry: Option<String>,
     /// Print the schema: every feature with its unit, range and meaning.
     #[arg(long, conflicts_with_all = ["entities", "file", "format", "dataset"])]
     schema: bool,
@@ -78,15 +93,27 @@ pub(crate) fn run(args: Args, json: bool) -> anyhow::Result<Outcome> {
         None => Lexicon::embedded().context("the built-in lexicon")?,
     };
     let extractor = Extractor::new(lexicon).context("the lexicon cannot be used")?;
+    let ranges = args.dataset.as_deref().map(open_ranges).transpose()?;
+    let asker =
+        args.sources.as_deref().map(|file| open_asker(file, args.registry.as_deref(), ranges.as_ref()));
+    let asker = asker.transpose()?;
+    let declared = asker.as_ref().map(|asker| (asker.sources().digest(), asker.sources().features()));
+    let (digest, features) = declared.unwrap_or_default();
+    let schema = extractor.schema().clone().extended(("sources", digest), features);
     if args.schema {
         let out = open_output(args.output.as_deref())?;
-        return print_schema(&extractor, out, json, args.markdown);
+        return print_schema(&schema, out, json, args.markdown);
     }
-    let ranges = args.dataset.as_deref().map(open_ranges).transpose()?;
     let format = args.format.unwrap_or(if json { OutputFormat::Jsonl } else { OutputFormat::Csv });
     let records = open_records(args.entities, args.file.as_deref())?;
-    let mut rows = Rows::new(open_output(args.output.as_deref())?, format, extractor.schema().names());
-    let counts = extract_all(records, &extractor, ranges.as_ref(), &mut rows)?;
+    let mut rows = Rows::new(open_output(args.output.as_deref())?, format, schema.names());
+    let batch = Batch {
+        extractor: &extractor,
+        ranges: ranges.as_ref().and_then(|ranges| ranges.current()),
+        asker: asker.as_ref(),
+        waiting: Vec::new(),
+    };
+    let counts = extract_all(records, batch, &mut rows)?;
     rows.finish()?;
     counts.report();
     Ok(Outcome::of_refused(counts.refused()))
@@ -97,9 +124,9 @@ fn open_lexicon(path: &Path) -> anyhow::Result<Lexicon> {
     Lexicon::open(bytes).with_context(|| format!("{} cannot be used as a lexicon", shown(path)))
 }
 
-fn open_ranges(path: &Path) -> anyhow::Result<IpRanges> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", shown(path)))?;
-    IpRanges::open(bytes).with_context(|| format!("{} cannot be used as a data set", shown(path)))
+fn open_ranges(path: &Path) -> anyhow::Result<Arc<DatasetHolder>> {
+    let ranges = super::local::open_ranges(path)?;
+    Ok(Arc::new(DatasetHolder::given(RANGES, Dataset::Ranges(Box::new(ranges)))))
 }
 
 fn open_output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
@@ -159,14 +186,68 @@ impl Counts {
     }
 }
 
-fn extract_all(
-    records: Records,
-    extractor: &Extractor<'_>,
-    ranges: Option<&IpRanges>,
-    rows: &mut Rows,
-) -> anyhow::Result<Counts> {
+/// The sources of a file; the address ranges are shared with it.
+fn open_asker(
+    file: &Path,
+    registry: Option<&str>,
+    ranges: Option<&Arc<DatasetHolder>>,
+) -> anyhow::Result<Asker> {
+    let registry = registry.map(Registry::open).transpose()?;
+    Asker::open(file, registry, ranges.map(Arc::clone))
+}
+
+/// An entity whose features are to be written.
+struct Waiting {
+    entity: Entity,
+    facts: Option<AddressFacts>,
+    carried: Map<String, Value>,
+}
+
+/// Entities that are asked about at once, in their order.
+struct Batch<'a> {
+    extractor: &'a Extractor<'a>,
+    ranges: Option<Arc<Loaded>>,
+    asker: Option<&'a Asker>,
+    waiting: Vec<Waiting>,
+}
+
+impl Batch<'_> {
+    fn add(&mut self, entity: Entity, carried: Map<String, Value>) {
+        let facts = entity
+            .address()
+            .and_then(|address| Some(self.ranges.as_ref()?.dataset.ranges()?.lookup(address)));
+        self.waiting.push(Waiting { entity, facts, carried });
+    }
+
+    /// Writes the features of all that wait.
+    fn write(&mut self, columns: &[String], rows: &mut Rows) -> anyhow::Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        // As in production: nobody is asked about what is not routable.
+        let routable = waiting.iter().filter(|one| one.entity.special().is_none());
+        let asked: Vec<Asked<'_>> = routable
+            .map(|one| Asked { entity: &one.entity, facts: one.facts.as_ref(), tlp: None, attempt: 0 })
+            .collect();
+        let answers = self.asker.map(|asker| asker.ask(&asked)).unwrap_or_default();
+        let mut found = answers.found.into_iter();
+        let declared = self.asker.map_or(0, |asker| asker.sources().features().len());
+        let mut vector = vec![f32::NAN; WIDTH + declared];
+        for one in &waiting {
+            vector.fill(f32::NAN);
+            let (built_in, declared) = vector.split_at_mut(WIDTH);
+            self.extractor.extract(&one.entity, one.facts.as_ref(), built_in)?;
+            if one.entity.special().is_none()
+                && let Some(found) = found.next()
+            {
+                declared.copy_from_slice(&found.values);
+            }
+            rows.write(&one.entity, columns, &one.carried, &vector)?;
+        }
+        Ok(())
+    }
+}
+
+fn extract_all(records: Records, mut batch: Batch<'_>, rows: &mut Rows) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
-    let mut vector = [f32::NAN; WIDTH];
     let bar = ProgressBar::new_spinner();
     let columns = records.columns();
     for (read, record) in records.enumerate() {
@@ -177,10 +258,11 @@ fn extract_all(
         let refused = match record? {
             Ok(Record { line, text, carried }) => match normalise(&Given { line, text }) {
                 Ok(entity) => {
-                    let facts = facts(&entity, ranges);
-                    extractor.extract(&entity, facts.as_ref(), &mut vector)?;
-                    rows.write(&entity, &columns, &carried, &vector)?;
                     counts.extracted += 1;
+                    batch.add(entity, carried);
+                    if batch.waiting.len() == MAX_BATCH_ENTITIES {
+                        batch.write(&columns, rows)?;
+                    }
                     continue;
                 }
                 Err(refused) => refused,
@@ -190,25 +272,21 @@ fn extract_all(
         let entry = counts.refused.entry(refused.code.clone()).or_insert_with(|| (0, refused.describe()));
         entry.0 += 1;
     }
+    batch.write(&columns, rows)?;
     bar.finish_and_clear();
     Ok(counts)
 }
 
-fn facts(entity: &Entity, ranges: Option<&IpRanges>) -> Option<tribunal_core::AddressFacts> {
-    Some(ranges?.lookup(entity.address()?))
-}
-
 fn print_schema(
-    extractor: &Extractor<'_>,
+    schema: &FeatureSchema,
     mut out: Box<dyn Write>,
     json: bool,
     markdown: bool,
 ) -> anyhow::Result<Outcome> {
-    let schema = extractor.schema();
     if markdown {
         out.write_all(tribunal_features::markdown(schema).as_bytes())?;
     } else if json {
-        json_line(&mut out, &serde_json::json!({ "digest": extractor.schema_digest(), "schema": schema }))?;
+        json_line(&mut out, &serde_json::json!({ "digest": schema.digest(), "schema": schema }))?;
     } else {
         let screen = crate::output::Screen { terminal: io::stdout().is_terminal(), color: false };
         let mut rows = table(screen, &["name", "kinds", "unit", "range", "meaning", "missing when"]);
@@ -219,7 +297,7 @@ fn print_schema(
             rows.add_row([&f.name, kinds.join(",").as_str(), &f.unit, range.as_str(), &f.meaning, &missing]);
         }
         write_table(&mut out, &rows)?;
-        writeln!(out, "\n{} features, {}", schema.features.len(), extractor.schema_digest())?;
+        writeln!(out, "\n{} features, {}", schema.features.len(), schema.digest())?;
     }
     out.flush()?;
     Ok(Outcome::Done)

@@ -9,17 +9,21 @@ mod steps;
 use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
 use tribunal_core::message::{Item, MAX_BATCH_BYTES, MAX_BATCH_ENTITIES};
 use tribunal_core::time::rfc3339_millis;
 use tribunal_core::{Entity, Score};
-use tribunal_extract::Ranges;
+use tribunal_extract::{RANGES, Ranges};
 use tribunal_runtime::now_ms;
 use tribunal_sources::IpRanges;
+use tribunal_sources::dataset::{Dataset, DatasetHolder, Refreshed};
 
+use super::asker::Asker;
 use super::models::folder_registry;
 use super::score::Args;
 use crate::exit::{Failure, Outcome};
@@ -31,15 +35,23 @@ use steps::Steps;
 
 /// Request id of scores that nobody stores.
 const REQUEST: &str = "local";
+/// Time for loading the address ranges of a folder.
+const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// Scores entities in this process.
 pub(super) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
     let registry = folder_registry(&args.models)?;
-    let ranges = match &args.dataset {
-        Some(path) => Ranges::Ready(open_ranges(path)?.into()),
-        None => Ranges::load(&registry).await?,
-    };
-    let steps = Steps::load(&registry, ranges).await?;
+    let holder = Arc::new(match &args.dataset {
+        Some(path) => DatasetHolder::given(RANGES, Dataset::Ranges(Box::new(open_ranges(path)?))),
+        None => DatasetHolder::published(registry.clone(), RANGES),
+    });
+    if let Refreshed::Failed(error) = holder.refresh(LOAD_LIMIT).await {
+        return Err(error.into());
+    }
+    let ranges = Ranges::of(&holder);
+    let open = |file: &PathBuf| Asker::open(file, Some(registry.clone()), Some(Arc::clone(&holder)));
+    let asker = args.sources.as_ref().map(open).transpose()?;
+    let steps = Steps::load(&registry, ranges, asker).await?;
     for problem in steps.problems() {
         show::note(&format!("warning: {}", crate::output::escape(&problem)));
     }

@@ -1,5 +1,6 @@
 //! One module per command: its arguments, and what it does.
 
+mod asker;
 mod completions;
 mod dataset;
 mod dlq;
@@ -12,6 +13,7 @@ mod local;
 mod model;
 mod models;
 mod score;
+mod sources;
 mod start;
 mod status;
 mod wait;
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Models(models::Args),
     /// Inspect a model file, compute its answers, compare them with the trainer's, or compile it.
     Model(model::Args),
+    /// Show, check and publish the intelligence sources that extraction asks.
+    Sources(sources::Args),
     /// Compute the features of entities, here and now; or print their schema.
     Features(features::Args),
     /// Compile the lexicon that the features read, or show what one holds.
@@ -82,6 +86,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Status(args) => Box::pin(status::run(args, globals)).await,
         Command::Publish(args) => Box::pin(models::publish(args, globals)).await,
         Command::Models(args) => Box::pin(models::run(args, globals)).await,
+        Command::Sources(args) => Box::pin(sources::run(args, globals)).await,
         Command::Completions(args) => completions::run(&args),
         Command::Model(args) => model::run(args, &globals),
         Command::Features(args) => features::run(args, globals.json),

@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// `ip-ranges` of the folder; without that, these features are missing.
     #[arg(long, requires = "local", value_name = "FILE")]
     pub(super) dataset: Option<PathBuf>,
+    /// A `sources.toml`: its sources are asked too. Secrets come from the environment (`tribunal sources --help`).
+    #[arg(long, requires = "local", value_name = "FILE")]
+    pub(super) sources: Option<PathBuf>,
     /// Print only the N riskiest.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) top: Option<u32>,

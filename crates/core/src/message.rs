@@ -105,6 +105,21 @@ pub enum SourceStatus {
     Skipped,
 }
 
+impl SourceStatus {
+    /// As stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::Timeout => "timeout",
+            Self::Error => "error",
+            Self::Quota => "quota",
+            Self::OpenCircuit => "open_circuit",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
 /// A fact that a person can check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {

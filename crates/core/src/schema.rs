@@ -64,6 +64,15 @@ impl FeatureSchema {
         crate::digest::sha256(text.as_bytes())
     }
 
+    /// The schema with further features at its end, and the digest of what they are made with.
+    pub fn extended(mut self, data: (&str, &str), features: &[Feature]) -> Self {
+        if !features.is_empty() {
+            self.data.push((data.0.to_owned(), data.1.to_owned()));
+            self.features.extend_from_slice(features);
+        }
+        self
+    }
+
     /// Position of each feature by name.
     pub fn positions(&self) -> HashMap<&str, usize> {
         self.features.iter().enumerate().map(|(i, f)| (f.name.as_ref(), i)).collect()

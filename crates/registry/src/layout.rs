@@ -10,6 +10,7 @@ pub(crate) const FILE_RULE: &str = "1 to 128 of a-z A-Z 0-9 . _ -, not starting 
 pub(crate) const MODELS: &str = "models";
 pub(crate) const ENSEMBLE: &str = "ensemble";
 pub(crate) const DATASETS: &str = "datasets";
+pub(crate) const SOURCES: &str = "sources";
 
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len())
@@ -44,6 +45,14 @@ pub(crate) fn ensemble_definition(version: &str) -> String {
     format!("{ENSEMBLE}/versions/{version}.json")
 }
 
+pub(crate) fn sources_pointer() -> String {
+    format!("{SOURCES}/current.json")
+}
+
+pub(crate) fn sources_declaration(version: &str) -> String {
+    format!("{SOURCES}/versions/{version}.toml")
+}
+
 pub(crate) fn dataset_pointer(name: &str) -> String {
     format!("{DATASETS}/{name}/current.json")
 }
@@ -59,6 +68,7 @@ pub(crate) enum Role {
     /// Under `versions/`: never changes.
     Version,
     DatasetPointer,
+    SourcesPointer,
     ModelPointer,
     EnsemblePointer,
 }
@@ -70,6 +80,10 @@ pub(crate) fn role(path: &str) -> Option<Role> {
         [MODELS, name, "current.json"] if is_name(name) => Some(Role::ModelPointer),
         [DATASETS, name, "current.json"] if is_name(name) => Some(Role::DatasetPointer),
         [ENSEMBLE, "current.json"] => Some(Role::EnsemblePointer),
+        [SOURCES, "current.json"] => Some(Role::SourcesPointer),
+        [SOURCES, "versions", file] if file.strip_suffix(".toml").is_some_and(is_version) => {
+            Some(Role::Version)
+        }
         [MODELS | DATASETS, name, "versions", version, file]
             if is_name(name) && is_version(version) && is_file(file) =>
         {
@@ -124,6 +138,8 @@ mod tests {
             ("datasets/ip-ranges/versions/1/ranges.bin", Some(Role::Version)),
             ("datasets/ip-ranges/current.json", Some(Role::DatasetPointer)),
             ("models/xgboost/current.json", Some(Role::ModelPointer)),
+            ("sources/current.json", Some(Role::SourcesPointer)),
+            ("sources/versions/1.toml", Some(Role::Version)),
             ("ensemble/current.json", Some(Role::EnsemblePointer)),
             ("models/xgboost/versions/1/sub/domain.ubj", None),
             ("models/.DS_Store", None),

@@ -7,6 +7,8 @@
 //! ensemble/versions/<version>.json               the definition (`tribunal_core::ensemble`)
 //! datasets/<name>/current.json                   [`DatasetPointer`]
 //! datasets/<name>/versions/<version>/<file>
+//! sources/current.json                          {"version", "digest" of the declaration}
+//! sources/versions/<version>.toml               the declaration (`tribunal_sources::config`)
 //! ```
 //! Objects under `versions/` never change; a pointer (`current.json`) says which of them is in force, and by
 //! digest. So a reader sees one whole version or none: every byte is held against the digest that the pointer
@@ -24,6 +26,7 @@ mod load;
 mod manifest;
 mod publish;
 mod s3;
+mod sources;
 mod store;
 
 pub use error::{Fault, RegistryError};
@@ -31,6 +34,7 @@ pub use load::{Dataset, DatasetState, Definition, LoadedModel};
 pub use manifest::{DatasetPointer, Manifest, Part, Pointer};
 pub use publish::{Action, Progress, Published};
 pub use s3::S3Access;
+pub use sources::Declared;
 pub use store::{Registry, StoredObject};
 
 /// Most bytes of a model's file: a function holds it in memory, beside its parsed form.

@@ -176,7 +176,7 @@ impl Registry {
         Ok(pointers.filter_map(|o| Some(o.path.split('/').nth(1)?.to_owned())).collect())
     }
 
-    async fn read_pointer<T: DeserializeOwned>(&self, object: &str) -> Result<T, RegistryError> {
+    pub(crate) async fn read_pointer<T: DeserializeOwned>(&self, object: &str) -> Result<T, RegistryError> {
         manifest::parse(object, &self.read(object, MAX_POINTER_BYTES).await?)
     }
 
@@ -203,7 +203,12 @@ impl Registry {
 }
 
 /// The digest of `bytes`, if it is the one that `named_by` says.
-fn check_digest(object: &str, bytes: &[u8], named_by: &str, expected: &str) -> Result<String, RegistryError> {
+pub(crate) fn check_digest(
+    object: &str,
+    bytes: &[u8],
+    named_by: &str,
+    expected: &str,
+) -> Result<String, RegistryError> {
     let found = sha256(bytes);
     if found == expected {
         return Ok(found);

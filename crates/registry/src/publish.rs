@@ -164,6 +164,7 @@ impl Registry {
                 Role::Version => {}
                 Role::ModelPointer => drop(self.load_model(name).await?),
                 Role::DatasetPointer => drop(self.load_dataset(name).await?),
+                Role::SourcesPointer => drop(self.load_sources().await?),
                 Role::EnsemblePointer => drop(self.load_ensemble().await?),
             }
         }
@@ -192,7 +193,7 @@ impl Registry {
     }
 
     /// Whether an object is here and holds `bytes`; `None` when it is not here.
-    async fn compare(&self, object: &str, bytes: &[u8]) -> Result<Option<bool>, RegistryError> {
+    pub(crate) async fn compare(&self, object: &str, bytes: &[u8]) -> Result<Option<bool>, RegistryError> {
         match self.size(object).await? {
             None => Ok(None),
             Some(size) if size != bytes.len() as u64 => Ok(Some(false)),
@@ -200,7 +201,7 @@ impl Registry {
         }
     }
 
-    fn immutable(&self, object: &str) -> RegistryError {
+    pub(crate) fn immutable(&self, object: &str) -> RegistryError {
         RegistryError::Immutable { object: object.to_owned(), location: self.location().to_owned() }
     }
 }

@@ -10,26 +10,36 @@
 //! Nothing here makes a request to an entity itself.
 
 pub mod aws;
+mod breaker;
+mod cache;
 pub mod clock;
 pub mod config;
 pub mod dataset;
+pub mod declare;
 mod dns;
+mod evaluate;
 mod http;
 mod mongodb;
 mod mysql;
 mod open;
+mod opening;
 mod params;
 pub mod quota;
 pub mod ranges;
 pub mod secret;
 pub mod shared_cache;
 pub mod source;
+mod sources;
 mod template;
 
 pub use config::Declaration;
+pub use declare::{DeclarationError, Problem};
+pub use evaluate::MAX_EVIDENCE;
 pub use open::{FactsOf, OpenError, open_dns, open_server};
+pub use opening::{Context, Unopened};
 pub use ranges::{About, DatasetError, Input, IpRanges, Origin, Summary, Table, compile};
 pub use source::{Record, Replies, Reply, Source, SourceError, Subject};
+pub use sources::{Answers, Asked, Found, Report, Sources, Stores};
 
 /// The servers of the contract suite, for the tests of what it cannot reach.
 #[cfg(test)]

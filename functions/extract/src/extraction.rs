@@ -1,16 +1,23 @@
-//! The step without its surroundings: an event and a data set in, a batch of features out.
+//! The step without its surroundings: an event, address ranges and the sources' answers in, a batch of features out.
 
 use std::io;
 
-use tribunal_core::message::{ExtractInput, FeatureBatch, Item, MAX_FEATURES_BYTES, Row};
-use tribunal_core::{Entity, ErrorName};
+use tribunal_core::message::{
+    Evidence, ExtractInput, FeatureBatch, Item, MAX_FEATURES_BYTES, RefusedEntity, Rescore, Row, SourceStatus,
+};
+use tribunal_core::{AddressFacts, Entity, ErrorName, Feature, FeatureSchema};
 use tribunal_features::{Extractor, Lexicon, LexiconError, WIDTH};
+use tribunal_sources::config::Tlp;
+use tribunal_sources::{Answers, Asked, Found};
 
 use crate::input::{self, InputError};
 use crate::ranges::{RANGES, Ranges};
 
 /// Most bytes of a batch's JSON: a state machine carries 256 KiB, and the predictions are added to it.
 pub const MAX_OUTPUT_BYTES: usize = MAX_FEATURES_BYTES;
+
+/// Most bytes of the evidence about one entity; less where the batch would be too large.
+const MAX_EVIDENCE_BYTES: usize = 2_048;
 
 /// A batch that a state machine could not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,83 +63,200 @@ impl ExtractionError {
 #[derive(Debug)]
 pub struct Extraction {
     extractor: Extractor<'static>,
-    features: Vec<String>,
+    schema: FeatureSchema,
+    digest: String,
+    names: Vec<String>,
+}
+
+/// The entities of an event, and what the address ranges say of them: what the sources are asked about.
+#[derive(Debug)]
+pub struct Questions {
+    batch: String,
+    entities: Vec<Question>,
+    refused: Vec<RefusedEntity>,
+}
+
+#[derive(Debug)]
+struct Question {
+    item: Item,
+    entity: Entity,
+    facts: Option<AddressFacts>,
+    evidence: Vec<Evidence>,
+    ranges: Option<SourceStatus>,
+}
+
+impl Questions {
+    /// The entities that sources are asked about: those that scoring makes sense for, in their order.
+    pub fn asked(&self) -> Vec<Asked<'_>> {
+        let routable = self.entities.iter().filter(|question| question.entity.special().is_none());
+        routable
+            .map(|question| Asked {
+                entity: &question.entity,
+                facts: question.facts.as_ref(),
+                // A marking that is not known is taken as the strictest.
+                tlp: question.item.tlp.as_deref().map(|tlp| Tlp::parse(tlp).unwrap_or(Tlp::Red)),
+                attempt: question.item.attempt,
+            })
+            .collect()
+    }
 }
 
 impl Extraction {
-    /// With the lexicon that is built in.
+    /// With the lexicon that is built in, and no sources.
     ///
     /// # Errors
     /// When the lexicon that is built in is damaged.
     pub fn new() -> Result<Self, LexiconError> {
+        Self::with_features(&[], "")
+    }
+
+    /// With the lexicon that is built in, and the features that sources declare; `digest` is of how these are made.
+    ///
+    /// # Errors
+    /// When the lexicon that is built in is damaged.
+    pub fn with_features(declared: &[Feature], digest: &str) -> Result<Self, LexiconError> {
         let extractor = Extractor::new(Lexicon::embedded()?)?;
-        let features = extractor.schema().names();
-        Ok(Self { extractor, features })
+        let schema = extractor.schema().clone().extended(("sources", digest), declared);
+        Ok(Self { digest: schema.digest(), names: schema.names(), extractor, schema })
     }
 
     /// Digest of the schema.
     pub fn schema(&self) -> &str {
-        self.extractor.schema_digest()
+        &self.digest
     }
 
-    /// Features of every entity of an event.
+    /// The features, built in and declared.
+    pub const fn features(&self) -> &FeatureSchema {
+        &self.schema
+    }
+
+    /// Features of every entity of an event, without asking any source.
     ///
     /// # Errors
     /// When the event is not of the contract, or its features take more than [`MAX_OUTPUT_BYTES`]; never for
     /// an entity.
     pub fn extract(&self, input: &ExtractInput, ranges: &Ranges) -> Result<FeatureBatch, ExtractionError> {
+        self.answer(self.read(input, ranges)?, Answers::default())
+    }
+
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// When it is not of the contract.
+    pub fn read(&self, input: &ExtractInput, ranges: &Ranges) -> Result<Questions, ExtractionError> {
         let parsed = input::parse(input)?;
-        let mut vector = vec![f32::NAN; WIDTH];
-        let rows: Result<Vec<Row>, ExtractionError> = parsed
-            .items
-            .into_iter()
-            .map(|(item, entity)| self.row(item, &entity, ranges, &mut vector))
-            .collect();
-        let batch = FeatureBatch {
-            batch: parsed.batch,
-            schema: self.schema().to_owned(),
-            features: self.features.clone(),
-            rows: rows?,
-            refused: parsed.refused,
+        let entities =
+            parsed.items.into_iter().map(|(item, entity)| question(item, entity, ranges)).collect();
+        Ok(Questions { batch: parsed.batch, entities, refused: parsed.refused })
+    }
+
+    /// Features of every entity that was read. `answers` are about [`Questions::asked`]; where there are none, the
+    /// declared features are missing.
+    ///
+    /// # Errors
+    /// When the features take more than [`MAX_OUTPUT_BYTES`] even without evidence.
+    pub fn answer(&self, questions: Questions, answers: Answers) -> Result<FeatureBatch, ExtractionError> {
+        let mut batch = FeatureBatch {
+            batch: questions.batch,
+            schema: self.digest.clone(),
+            features: self.names.clone(),
+            rows: Vec::with_capacity(questions.entities.len()),
+            refused: questions.refused,
             rescore: Vec::new(),
-            source_ms: std::collections::BTreeMap::new(),
+            source_ms: answers.reports.iter().map(|(name, report)| (name.clone(), report.ms)).collect(),
         };
-        let bytes = json_bytes(&batch)?;
-        if bytes > MAX_OUTPUT_BYTES {
-            return Err(OutputTooLarge { rows: batch.rows.len(), bytes }.into());
+        let mut found = answers.found.into_iter();
+        let mut vector = vec![f32::NAN; self.names.len()];
+        for question in questions.entities {
+            let found = if question.entity.special().is_none() { found.next() } else { None };
+            if let Some(after) = found.as_ref().and_then(|found| found.rescore_after) {
+                let after_s = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+                batch.rescore.push(Rescore { entity: question.item.entity.clone(), after_s });
+            }
+            batch.rows.push(self.row(question, found, &mut vector)?);
         }
+        fit(&mut batch)?;
         Ok(batch)
     }
 
     fn row(
         &self,
-        item: Item,
-        entity: &Entity,
-        ranges: &Ranges,
+        question: Question,
+        found: Option<Found>,
         vector: &mut [f32],
     ) -> Result<Row, ExtractionError> {
         let mut row = Row {
-            item,
-            special: entity.special(),
+            item: question.item,
+            special: question.entity.special(),
             values: Vec::new(),
-            evidence: Vec::new(),
-            sources: std::collections::BTreeMap::new(),
+            evidence: question.evidence,
+            sources: question.ranges.map(|status| (RANGES.to_owned(), status)).into_iter().collect(),
             evidence_dropped: 0,
         };
         if row.special.is_some() {
             return Ok(row);
         }
-        let mut facts = None;
-        if let Some(address) = entity.address() {
-            let (found, evidence, status) = ranges.lookup(address);
-            row.sources.insert(RANGES.to_owned(), status);
-            row.evidence = evidence;
-            facts = found;
+        vector.fill(f32::NAN);
+        let (built_in, declared) = vector.split_at_mut(WIDTH);
+        self.extractor.extract(&question.entity, question.facts.as_ref(), built_in)?;
+        if let Some(found) = found {
+            // Fewer or more values would be of another declaration: what is there is used.
+            for (place, value) in declared.iter_mut().zip(found.values) {
+                *place = value;
+            }
+            row.evidence.extend(found.evidence);
+            row.sources.extend(found.statuses);
         }
-        self.extractor.extract(entity, facts.as_ref(), vector)?;
         row.values = vector.iter().map(|&value| value.is_finite().then_some(value)).collect();
+        keep_evidence(&mut row, MAX_EVIDENCE_BYTES);
         Ok(row)
     }
+}
+
+fn question(item: Item, entity: Entity, ranges: &Ranges) -> Question {
+    let mut question = Question { item, entity, facts: None, evidence: Vec::new(), ranges: None };
+    if let Some(address) = question.entity.address().filter(|_| question.entity.special().is_none()) {
+        let (facts, evidence, status) = ranges.lookup(address);
+        (question.facts, question.evidence, question.ranges) = (facts, evidence, Some(status));
+    }
+    question
+}
+
+/// Drops evidence until a batch is within its size: features carry the score, evidence only explains it.
+fn fit(batch: &mut FeatureBatch) -> Result<(), ExtractionError> {
+    let mut limit = MAX_EVIDENCE_BYTES;
+    loop {
+        let bytes = json_bytes(batch)?;
+        if bytes <= MAX_OUTPUT_BYTES {
+            return Ok(());
+        }
+        if limit == 0 {
+            return Err(OutputTooLarge { rows: batch.rows.len(), bytes }.into());
+        }
+        limit = if limit > 128 { limit / 2 } else { 0 };
+        for row in &mut batch.rows {
+            keep_evidence(row, limit);
+        }
+    }
+}
+
+/// Keeps the first items of evidence that take at most `limit` bytes, and counts the others.
+fn keep_evidence(row: &mut Row, limit: usize) {
+    let mut bytes = 0;
+    let kept = row.evidence.iter().take_while(|item| {
+        bytes += evidence_bytes(item);
+        bytes <= limit
+    });
+    let kept = kept.count();
+    row.evidence_dropped += row.evidence.len() - kept;
+    row.evidence.truncate(kept);
+}
+
+/// Bytes of an item as JSON, roughly: control characters are not in it.
+fn evidence_bytes(item: &Evidence) -> usize {
+    let optional = |text: &Option<String>| text.as_ref().map_or(0, |text| text.len() + 16);
+    let own = item.source.len() + item.fact.len() + item.value.len() + 36;
+    own + optional(&item.first_seen) + optional(&item.last_seen) + optional(&item.link)
 }
 
 /// Bytes of the JSON of a batch, without holding it.

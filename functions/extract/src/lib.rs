@@ -9,21 +9,25 @@
 //! (`special`) get a row without values, and no source is asked.
 //!
 //! All rows share one vector, of `f32` in the order of the schema; a value of another kind, or one that is
-//! not known, is `null`. What is known of addresses comes from the data set [`RANGES`]; without it those
-//! values are missing, the source's status says why, and nothing fails.
+//! not known, is `null`. What is known of addresses comes from the data set [`RANGES`]; the sources that are declared
+//! (`tribunal_sources`) add features of their own at the end of the vector, and evidence. What does not answer is
+//! missing, the source's status says why, and nothing fails.
 //!
-//! [`Extraction`] is pure; [`Extract`] is the function around it, which loads the data set before the first
-//! event, and looks for it again later where it was not there.
+//! [`Extraction`] is pure: [`Extraction::read`] gives the questions, [`Extraction::answer`] takes the answers.
+//! [`Extract`] is the function around it. It keeps a [`Desk`]: data sets and sources, loaded before the first event
+//! and looked at again beside later ones.
 
+mod desk;
 mod extraction;
 mod input;
 mod ranges;
 mod step;
 
-pub use extraction::{Extraction, ExtractionError, MAX_OUTPUT_BYTES, OutputTooLarge};
+pub use desk::{Asking, DeclaredError, Desk, LOOK_AFTER};
+pub use extraction::{Extraction, ExtractionError, MAX_OUTPUT_BYTES, OutputTooLarge, Questions};
 pub use input::InputError;
-pub use ranges::{RANGES, Ranges, RangesError};
-pub use step::{Extract, RETRY_AFTER};
+pub use ranges::{RANGES, Ranges};
+pub use step::Extract;
 
 #[cfg(test)]
 mod tests;

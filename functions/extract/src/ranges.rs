@@ -1,11 +1,12 @@
 //! The data set that says which network and country an address belongs to.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tribunal_core::AddressFacts;
 use tribunal_core::message::{Evidence, SourceStatus};
-use tribunal_registry::{Registry, RegistryError};
-use tribunal_sources::{DatasetError, IpRanges};
+use tribunal_sources::IpRanges;
+use tribunal_sources::dataset::{Dataset, DatasetHolder, Loaded, State};
 
 /// Name of the data set in the registry, and of the source in a score.
 pub const RANGES: &str = "ip-ranges";
@@ -13,11 +14,11 @@ pub const RANGES: &str = "ip-ranges";
 /// Most characters of an organisation's name in the evidence.
 const MAX_NAME_CHARS: usize = 128;
 
-/// The data set, or why it is not there.
-#[derive(Debug, Default)]
+/// The version of the data set that one batch reads, or why there is none.
+#[derive(Debug, Clone, Default)]
 pub enum Ranges {
     /// It is there.
-    Ready(Box<IpRanges>),
+    Ready(Arc<Loaded>),
     /// None is published.
     #[default]
     Absent,
@@ -25,58 +26,28 @@ pub enum Ranges {
     Broken,
 }
 
-/// Why a data set that is published cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum RangesError {
-    /// The registry does not give it.
-    #[error("cannot load data set {RANGES}")]
-    Registry(#[from] RegistryError),
-    /// The registry did not answer in time.
-    #[error("cannot load data set {RANGES}: {location} did not answer within {limit_ms} ms")]
-    TimedOut {
-        /// The registry.
-        location: String,
-        /// The limit.
-        limit_ms: u128,
-    },
-    /// The file is not a sound data set.
-    #[error("{object} is not a sound data set")]
-    Dataset {
-        /// Path of the file.
-        object: String,
-        /// Why.
-        source: DatasetError,
-    },
-}
-
 impl From<IpRanges> for Ranges {
     fn from(ranges: IpRanges) -> Self {
-        Self::Ready(Box::new(ranges))
+        Self::of(&DatasetHolder::given(RANGES, Dataset::Ranges(Box::new(ranges))))
     }
 }
 
 impl Ranges {
-    /// The data set that is in force in a registry; [`Ranges::Absent`] where none is.
-    ///
-    /// # Errors
-    /// When one is in force but cannot be read.
-    pub async fn load(registry: &Registry) -> Result<Self, RangesError> {
-        let Some(dataset) = registry.load_dataset(RANGES).await? else { return Ok(Self::Absent) };
-        let pointer = dataset.pointer;
-        match IpRanges::open(Vec::from(dataset.bytes)) {
-            Ok(ranges) => Ok(ranges.into()),
-            Err(source) => {
-                let object = format!("datasets/{RANGES}/versions/{}/{}", pointer.version, pointer.file);
-                Err(RangesError::Dataset { object, source })
-            }
+    /// Those that a holder has.
+    pub fn of(holder: &DatasetHolder) -> Self {
+        match (holder.current(), holder.state()) {
+            // Another data set under this name is of no use.
+            (Some(loaded), _) if loaded.dataset.ranges().is_some() => Self::Ready(loaded),
+            (Some(_), _) | (None, State::Broken) => Self::Broken,
+            (None, _) => Self::Absent,
         }
     }
 
     /// What is known of an address, as features and as evidence read it, and what became of asking.
     pub(crate) fn lookup(&self, address: IpAddr) -> (Option<AddressFacts>, Vec<Evidence>, SourceStatus) {
         match self {
-            Self::Ready(ranges) => {
-                let facts = ranges.lookup(address);
+            Self::Ready(loaded) => {
+                let facts = loaded.dataset.ranges().map(|ranges| ranges.lookup(address)).unwrap_or_default();
                 let evidence = evidence(&facts);
                 let status = if evidence.is_empty() { SourceStatus::Empty } else { SourceStatus::Ok };
                 (Some(facts), evidence, status)

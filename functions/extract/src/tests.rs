@@ -13,9 +13,9 @@ use tribunal_core::entity::Kind;
 use tribunal_core::message::{ExtractInput, FeatureBatch, MAX_BATCH_ENTITIES, Row, SourceStatus};
 use tribunal_registry::Registry;
 use tribunal_runtime::{EventLog, Invocation, Step as _};
-use tribunal_sources::{Input, IpRanges, Table};
+use tribunal_sources::{Context, Input, IpRanges, Table};
 
-use crate::{Extract, Extraction, MAX_OUTPUT_BYTES, RANGES, RETRY_AFTER, Ranges};
+use crate::{Extract, Extraction, LOOK_AFTER, MAX_OUTPUT_BYTES, RANGES, Ranges};
 
 fn event(input: Value) -> ExtractInput {
     ExtractInput { input, execution: "run-1".to_owned(), started_at: "2026-06-01T12:00:00+02:00".to_owned() }
@@ -242,11 +242,12 @@ async fn status_of(function: &Extract) -> SourceStatus {
 async fn a_data_set_that_is_published_later_is_picked_up() {
     let store: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let registry = Registry::with_store(Arc::clone(&store), "memory");
-    let function = Extract::start(registry.clone()).await.unwrap();
+    let function = Extract::start(registry.clone(), Context::local()).await.unwrap();
     assert_eq!(status_of(&function).await, SourceStatus::Skipped);
     registry.publish_dataset(RANGES, "1", "ranges.bin", Bytes::from(ranges_file())).await.unwrap();
     assert_eq!(status_of(&function).await, SourceStatus::Skipped, "not looked for at once");
-    tokio::time::advance(RETRY_AFTER).await;
+    tokio::time::advance(LOOK_AFTER).await;
+    assert_eq!(status_of(&function).await, SourceStatus::Skipped, "looked for beside this event");
     assert_eq!(status_of(&function).await, SourceStatus::Ok);
 }
 
@@ -256,11 +257,11 @@ async fn a_data_set_that_is_corrupt_fails_nothing() {
     let registry = Registry::with_store(Arc::clone(&store), "memory");
     // Whole, but no data set; then another file than its pointer means.
     registry.publish_dataset(RANGES, "1", "ranges.bin", Bytes::from_static(b"not ranges")).await.unwrap();
-    let function = Extract::start(registry.clone()).await.unwrap();
+    let function = Extract::start(registry.clone(), Context::local()).await.unwrap();
     assert_eq!(status_of(&function).await, SourceStatus::Error);
     let path = Path::from("datasets/ip-ranges/versions/1/ranges.bin");
     store.put(&path, Bytes::from_static(b"NOT ranges").into()).await.unwrap();
-    let function = Extract::start(registry).await.unwrap();
+    let function = Extract::start(registry, Context::local()).await.unwrap();
     assert_eq!(status_of(&function).await, SourceStatus::Error);
 }
 

@@ -14,6 +14,8 @@ use tribunal_predict::Predictor;
 use tribunal_registry::Registry;
 use tribunal_runtime::{chain, now_ms};
 
+use crate::commands::asker::Asker;
+
 /// Name of the batches in scores.
 const BATCH: &str = "local";
 
@@ -21,6 +23,7 @@ const BATCH: &str = "local";
 pub(super) struct Steps {
     extraction: Extraction,
     ranges: Ranges,
+    asker: Option<Asker>,
     predictors: Vec<Member>,
     definition: EnsembleDefinition,
     definition_digest: String,
@@ -34,7 +37,11 @@ struct Member {
 
 impl Steps {
     /// Loads what a registry has in force. A model that cannot be loaded abstains, as it does when deployed.
-    pub(super) async fn load(registry: &Registry, ranges: Ranges) -> anyhow::Result<Self> {
+    pub(super) async fn load(
+        registry: &Registry,
+        ranges: Ranges,
+        asker: Option<Asker>,
+    ) -> anyhow::Result<Self> {
         let Loaded { definition, digest } = Loaded::from(registry).await?;
         let mut predictors = Vec::with_capacity(definition.members.len());
         for member in &definition.members {
@@ -44,8 +51,12 @@ impl Steps {
             });
             predictors.push(Member { model: member.model.clone(), predictor });
         }
-        let extraction = Extraction::new().context("the lexicon that is built in is damaged")?;
-        Ok(Self { extraction, ranges, predictors, definition, definition_digest: digest })
+        let extraction = match &asker {
+            Some(asker) => Extraction::with_features(asker.sources().features(), asker.sources().digest()),
+            None => Extraction::new(),
+        };
+        let extraction = extraction.context("the lexicon that is built in is damaged")?;
+        Ok(Self { extraction, ranges, asker, predictors, definition, definition_digest: digest })
     }
 
     /// Models that could not be loaded, and why.
@@ -67,7 +78,9 @@ impl Steps {
             execution: BATCH.to_owned(),
             started_at,
         };
-        let features = self.extraction.extract(&input, &self.ranges)?;
+        let questions = self.extraction.read(&input, &self.ranges)?;
+        let answers = self.asker.as_ref().map(|asker| asker.ask(&questions.asked())).unwrap_or_default();
+        let features = self.extraction.answer(questions, answers)?;
         if let Some(refused) = features.refused.first() {
             anyhow::bail!("{:?} was accepted and then refused: {}", refused.original, refused.reason);
         }
