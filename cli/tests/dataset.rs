@@ -107,6 +107,31 @@ fn refused_rows_are_named_and_strict_writes_nothing() {
 }
 
 #[test]
+fn forms_of_lists_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let lists: [(&str, &str, &[&str]); 5] = [
+        ("tabs.tsv", "e\tn\na.example\t1\n", &[]),
+        ("semicolons.csv", "e;n\na.example;1\n", &["--delimiter", ";"]),
+        ("bare.txt", "a.example,1\n", &["--header", "e,n"]),
+        ("unnamed", "{\"e\": \"a.example\", \"n\": 1}\n", &[]),
+        ("lines.csv", "{\"e\": \"a.example\", \"n\": 1}\n", &["--format", "jsonl"]),
+    ];
+    for (name, content, options) in lists {
+        std::fs::write(folder.join(name), content).unwrap();
+        ends(&[&["dataset", "build", name, "--key", "e", "-o", "x.tds"][..], options].concat(), folder, 0);
+        let inspected = json_of(&["dataset", "inspect", "x.tds", "--lookup", "a.example"], folder, 0);
+        assert_eq!(inspected["lookups"][0]["rows"], json!([{"n": 1}]), "{name}");
+    }
+    // A compressed file that ends early.
+    gzip(&folder.join("cut.csv.gz"), &format!("e,n\n{}", "a.example,1\n".repeat(500)));
+    let whole = std::fs::read(folder.join("cut.csv.gz")).unwrap();
+    std::fs::write(folder.join("cut.csv.gz"), &whole[..whole.len() / 2]).unwrap();
+    let (_, err) = ends(&["dataset", "build", "cut.csv.gz", "--key", "e", "-o", "y.tds"], folder, 1);
+    assert!(err.contains("cannot read cut.csv.gz") && !folder.join("y.tds").exists(), "{err}");
+}
+
+#[test]
 fn a_data_set_is_published_and_goes_back() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

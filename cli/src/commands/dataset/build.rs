@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::json;
 use tribunal_sources::dataset::{BuildError, BuildOptions, Builder, Built, ColumnType, KeyKind, Report};
 
-use super::lists::{Format, Lists, explain, total_bytes};
+use super::lists::{Format, Lists, explain, is_tsv, total_bytes};
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::output::{counted, escape, json_line, shown, thousands};
@@ -20,15 +20,16 @@ const SHOWN_REFUSED: usize = 10;
 /// Arguments of `dataset build`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Columns that are not part of the key become fields of the rows; their types follow from their values.
-Keys are brought into normal form, as entities are; rows without a key that can be looked up are left out, counted
-and named, and the exit code is 3.
+Columns that are not part of the key become fields of the rows; types follow from the values.
+Keys are brought into normal form, as entities are. Rows without a key that can be looked up
+are left out, counted and named, and the exit code is 3. More: docs/datasets.md
 
 Examples:
   tribunal dataset build feeds.csv.gz --key entity -o feeds.tds
   tribunal dataset build geo.csv --range start,end -o geo.tds
   tribunal dataset build blocklist.txt --header domain --key domain -o blocklist.tds
-  tribunal dataset build asn.csv --key asn -o asn.tds && tribunal dataset inspect asn.tds --lookup AS64500")]
+  tribunal dataset build asn.csv --key asn -o asn.tds
+  tribunal dataset inspect asn.tds --lookup AS64500")]
 pub(super) struct Args {
     /// Lists: CSV with a header, or JSON lines; plain, gzip or zstd. `-` is standard input.
     #[arg(value_name = "FILE", required = true)]
@@ -51,9 +52,9 @@ pub(super) struct Args {
     /// Names of the columns of CSV that has no header.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     header: Option<Vec<String>>,
-    /// What separates the fields of CSV: one character, or `tab`.
-    #[arg(long, value_name = "CHARACTER", default_value = ",", value_parser = delimiter)]
-    delimiter: u8,
+    /// What separates the fields of CSV: one character, or `tab`; a comma if not given, a tab in `.tsv`.
+    #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
+    delimiter: Option<u8>,
     /// Form of the files.
     #[arg(long, value_enum, default_value_t = Format::Auto, value_name = "FORMAT")]
     format: Format,
@@ -131,7 +132,7 @@ impl Args {
             columns: self.columns.clone(),
             types: self.types.iter().cloned().collect::<BTreeMap<_, _>>(),
             header: self.header.clone(),
-            delimiter: Some(self.delimiter),
+            delimiter: self.delimiter.or_else(|| self.files.iter().all(|path| is_tsv(path)).then_some(b'\t')),
         }
     }
 }

@@ -83,11 +83,21 @@ fn decompressed<'r>(input: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
     Ok(Box::new(input))
 }
 
-/// Whether a file holds JSON lines, by its name without what says how it is compressed.
-fn by_name(path: &Path) -> Option<bool> {
+/// Whether the fields of a file are separated by tabs, by its name.
+pub(super) fn is_tsv(path: &Path) -> bool {
+    extension(path).as_deref() == Some("tsv")
+}
+
+/// The extension, without that which says how the file is compressed.
+fn extension(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    match name.rsplit_once('.')?.1 {
+    name.rsplit_once('.').map(|(_, extension)| extension.to_owned())
+}
+
+/// Whether a file holds JSON lines, by its name.
+fn by_name(path: &Path) -> Option<bool> {
+    match extension(path)?.as_str() {
         "csv" | "tsv" | "txt" | "list" => Some(false),
         "jsonl" | "ndjson" => Some(true),
         _ => None,

@@ -22,8 +22,9 @@ const VERSION_DIGITS: usize = 12;
 /// Arguments of `dataset publish`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A version is named by the file's digest and never changes; the pointer to it moves last, so that a reader finds the
-old version or the new one, whole. Publishing the old file again goes back to it.
+A version is named by the file's digest and never changes; the pointer to it moves last, so
+that a reader finds the old version or the new one, whole. Publishing the old file again goes
+back to it.
 
 Examples:
   tribunal dataset publish feeds.tds --name feeds
