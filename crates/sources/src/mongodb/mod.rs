@@ -172,37 +172,30 @@ impl Mongodb {
     /// by now.
     async fn request(&self, request: Request<'_>) -> Result<Vec<Record>, SourceError> {
         let known = self.connected.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let was_known = known.is_some();
         let connected = match known {
             Some(connected) => connected,
-            None => self.connect(None).await?,
+            None => self.connect(self.target.url(&*self.secrets).await?).await?,
         };
         let refused = match self.read(&connected.client, request).await {
-            Err(error @ SourceError::Refused(_)) => error,
+            Err(error @ SourceError::Refused(_)) if self.target.is_secret() => error,
             answer => return answer,
         };
+        self.forget();
         self.target.forget(&*self.secrets).await;
-        if !was_known || !self.target.is_secret() {
-            self.forget();
+        let url = self.target.url(&*self.secrets).await?;
+        if url == connected.url {
             return Err(refused);
         }
-        match self.connect(Some(&connected.url)).await {
-            Ok(renewed) => self.read(&renewed.client, request).await,
-            Err(_) => Err(refused),
-        }
+        let renewed = self.connect(url).await?;
+        self.read(&renewed.client, request).await
     }
 
     fn forget(&self) {
         *self.connected.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Makes a client, unless the URL is the one that was refused.
-    async fn connect(&self, refused: Option<&Secret>) -> Result<Connected, SourceError> {
-        self.forget();
-        let url = self.target.url(&*self.secrets).await?;
-        if refused == Some(&url) {
-            return Err(malformed("the secret has not changed"));
-        }
+    /// Makes a client, which connects when it is used.
+    async fn connect(&self, url: Secret) -> Result<Connected, SourceError> {
         let authorities = self.authorities().map_err(|error| SourceError::Unreachable(Box::new(error)))?;
         let path = authorities.as_ref().map(|file| file.path().to_owned());
         // The parser's message quotes the URL: it is not kept.

@@ -105,7 +105,6 @@ impl Connections {
     /// Connects; a secret that is refused is read anew, and tried again if it is another one by now.
     async fn connect(&self) -> Result<Conn, SourceError> {
         let known = self.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let was_known = known.is_some();
         let options = match known {
             Some(options) => options,
             None => self.resolve().await?,
@@ -116,10 +115,10 @@ impl Connections {
             Err(error) => return Err(failure(error, self.timeout)),
         };
         *self.options.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.target.forget(&*self.secrets).await;
-        if !was_known || !self.target.is_secret() {
+        if !self.target.is_secret() {
             return Err(failure(refused, self.timeout));
         }
+        self.target.forget(&*self.secrets).await;
         let renewed = self.resolve().await?;
         if renewed == options {
             return Err(failure(refused, self.timeout));

@@ -11,6 +11,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a test binary")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+mod database_examples;
 mod dataset;
 mod dns;
 mod dns_cases;

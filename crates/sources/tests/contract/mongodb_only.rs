@@ -36,7 +36,7 @@ fn source(server: &Mongodb, collection: &str, key: &str, rest: &str) -> Box<dyn 
 #[tokio::test]
 async fn a_key_may_lie_deep_and_be_many() {
     let Some(server) = Mongodb::shared() else { return };
-    let kinds = server.admin().await.collection::<Document>("campaigns");
+    let kinds = server.admin().await.collection::<Document>("nested");
     kinds.drop().await.unwrap();
     let rows = [
         doc! {"_id": 1, "name": "a", "about": {"domains": ["e2.com", "E4.com", "e2.com", "other.com"]}},
@@ -45,7 +45,7 @@ async fn a_key_may_lie_deep_and_be_many() {
         doc! {"_id": 4, "about": [{"domains": "e6.com"}, {"domains": ["e8.com"]}]},
     ];
     kinds.insert_many(rows).await.unwrap();
-    let source = source(server, "campaigns", "about.domains", "projection = ['name', '_id']");
+    let source = source(server, "nested", "about.domains", "projection = ['name', '_id']");
     let asked = ask(&*source, &[name(2), name(4), name(6), name(8), name(10)]).await;
     let ids: Vec<Vec<_>> =
         (0..5).map(|n| asked.rows(n).iter().map(|row| row["_id"].as_i64().unwrap()).collect()).collect();

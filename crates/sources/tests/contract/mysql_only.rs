@@ -148,11 +148,11 @@ async fn too_many_connections_ask_to_slow_down() {
     let Some(server) = Mysql::shared() else { return };
     let mut admin = server.admin().await;
     admin
-        .query_drop("CREATE OR REPLACE USER few IDENTIFIED BY 'right' WITH MAX_USER_CONNECTIONS 1")
+        .query_drop("CREATE OR REPLACE USER tribunal_few IDENTIFIED BY 'right' WITH MAX_USER_CONNECTIONS 1")
         .await
         .unwrap();
-    admin.query_drop("GRANT SELECT ON listed TO few").await.unwrap();
-    let url = server.url("few:right", server.address());
+    admin.query_drop("GRANT SELECT ON listed TO tribunal_few").await.unwrap();
+    let url = server.url("tribunal_few:right", server.address());
     let sources = [(); 2].map(|()| open(&declaration(LISTED, "tls = false"), url.clone()).unwrap());
     assert_eq!(ask(&*sources[0], &[name(2)]).await.code(), "ok");
     assert_eq!(ask(&*sources[1], &[name(2)]).await.code(), "throttled");
@@ -163,25 +163,29 @@ async fn too_many_connections_ask_to_slow_down() {
 async fn a_password_that_is_changed_is_read_anew() {
     let Some(server) = Mysql::shared() else { return };
     let mut admin = server.admin().await;
-    admin.query_drop("CREATE OR REPLACE USER renewed IDENTIFIED BY 'old'").await.unwrap();
-    admin.query_drop("GRANT SELECT ON listed TO renewed").await.unwrap();
+    admin.query_drop("CREATE OR REPLACE USER tribunal_renewed IDENTIFIED BY 'old'").await.unwrap();
+    admin.query_drop("GRANT SELECT ON listed TO tribunal_renewed").await.unwrap();
     let gate = Gate::before(server.address()).await;
-    let url = |password: &str| server.url(&format!("renewed:{password}"), gate.address());
+    let url = |password: &str| server.url(&format!("tribunal_renewed:{password}"), gate.address());
     let secret = OneSecret::new(url("old"));
     let source = open_with(&declaration(LISTED, "tls = false"), secret.clone()).unwrap();
     assert_eq!(ask(&*source, &[name(2)]).await.code(), "ok");
-    admin.query_drop("ALTER USER renewed IDENTIFIED BY 'new'").await.unwrap();
+    admin.query_drop("ALTER USER tribunal_renewed IDENTIFIED BY 'new'").await.unwrap();
     gate.cut();
     assert_eq!(ask(&*source, &[name(2)]).await.code(), "refused", "the secret is still the old one");
     secret.set(url("new"));
     assert_eq!(ask(&*source, &[name(2)]).await.code(), "ok");
-    admin.query_drop("ALTER USER renewed IDENTIFIED BY 'newer'").await.unwrap();
+    admin.query_drop("ALTER USER tribunal_renewed IDENTIFIED BY 'newer'").await.unwrap();
     secret.set(url("newer"));
     gate.cut();
     assert_eq!(ask(&*source, &[name(2)]).await.code(), "ok", "nobody notices when both have changed");
+    let other = open_with(&declaration(LISTED, "tls = false"), secret.clone()).unwrap();
+    admin.query_drop("ALTER USER tribunal_renewed IDENTIFIED BY 'newer still'").await.unwrap();
+    secret.set(url("newer%20still"));
+    assert_eq!(ask(&*other, &[name(2)]).await.code(), "ok", "nor at the first connection");
     assert!(!format!("{source:?}").contains("newer"), "{source:?}");
     secret.set("hunter2".to_owned());
-    admin.query_drop("ALTER USER renewed IDENTIFIED BY 'newest'").await.unwrap();
+    admin.query_drop("ALTER USER tribunal_renewed IDENTIFIED BY 'newest'").await.unwrap();
     gate.cut();
     let error = ask(&*source, &[name(2)]).await.result.unwrap_err();
     assert_eq!(error.code(), "secret");
@@ -195,8 +199,11 @@ async fn certificates_are_checked() {
         return left_out("the authority of a server that is not the tests' own");
     };
     let mut admin = server.admin().await;
-    admin.query_drop("CREATE OR REPLACE USER encrypted IDENTIFIED BY 'right' REQUIRE SSL").await.unwrap();
-    admin.query_drop("GRANT SELECT ON listed TO encrypted").await.unwrap();
+    admin
+        .query_drop("CREATE OR REPLACE USER tribunal_encrypted IDENTIFIED BY 'right' REQUIRE SSL")
+        .await
+        .unwrap();
+    admin.query_drop("GRANT SELECT ON listed TO tribunal_encrypted").await.unwrap();
     let elsewhere = Gate::at("127.0.0.2", server.address()).await;
     let trusted = format!("ca = \"\"\"{}\"\"\"", own.authority());
     for (at, rest, code) in [
@@ -206,7 +213,7 @@ async fn certificates_are_checked() {
         (elsewhere.address(), trusted.as_str(), "unreachable"),
         (server.address(), "tls = false", "refused"),
     ] {
-        let url = server.url("encrypted:right", at);
+        let url = server.url("tribunal_encrypted:right", at);
         let source = open(&declaration(LISTED, rest), url.clone()).unwrap();
         let asked = ask(&*source, &[name(2)]).await;
         assert_eq!(asked.code(), code, "{rest} {:?}", asked.result);

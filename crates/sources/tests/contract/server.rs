@@ -111,8 +111,8 @@ pub fn blocking<T: Send + 'static>(future: impl Future<Output = T> + Send + 'sta
     std::thread::spawn(move || runtime.block_on(future)).join().expect("the server is filled")
 }
 
-/// A store of one secret, whatever its name, that may change.
-pub struct OneSecret(Mutex<String>);
+/// A store of one secret, whatever its name, that may change; what was read is kept until it is forgotten.
+pub struct OneSecret(Mutex<(String, Option<String>)>);
 
 impl std::fmt::Debug for OneSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -123,19 +123,24 @@ impl std::fmt::Debug for OneSecret {
 impl OneSecret {
     /// Holds a text.
     pub fn new(text: String) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(text)))
+        Arc::new(Self(Mutex::new((text, None))))
     }
 
     /// Holds another one.
     pub fn set(&self, text: String) {
-        *self.0.lock().unwrap() = text;
+        self.0.lock().unwrap().0 = text;
     }
 }
 
 #[async_trait::async_trait]
 impl SecretStore for OneSecret {
     async fn secret(&self, _: &str) -> Result<Secret, Cause> {
-        Ok(Secret::new(self.0.lock().unwrap().clone()))
+        let (text, kept) = &mut *self.0.lock().unwrap();
+        Ok(Secret::new(kept.get_or_insert_with(|| text.clone()).clone()))
+    }
+
+    async fn forget(&self, _: &str) {
+        self.0.lock().unwrap().1 = None;
     }
 }
 
