@@ -218,6 +218,21 @@ async fn a_resolver_that_is_gone_and_back() {
     assert_eq!(row(&*source, "evil.com").await["a_count"], 2);
 }
 
+/// Over UDP nobody says that a resolver is gone: it is late, for as long as it is away and no longer.
+#[tokio::test]
+async fn a_resolver_that_is_gone_over_udp_and_back() {
+    let server = zone();
+    let source = source(&server, "");
+    assert_eq!(row(&*source, "evil.com").await["a_count"], 2);
+    server.kill();
+    let (result, replies) = ask(&*source, &["evil.com"]).await;
+    result.unwrap();
+    let Some(Err(error)) = &replies[0] else { panic!("{replies:?}") };
+    assert_eq!(error.code(), "timeout");
+    server.restart();
+    assert_eq!(row(&*source, "evil.com").await["a_count"], 2);
+}
+
 #[tokio::test]
 async fn the_next_resolver_is_asked_when_one_is_gone() {
     let (gone, server) = (zone(), zone());
