@@ -52,7 +52,7 @@ async fn the_blocklist_answers() {
         "INSERT INTO listed VALUES ('evil.com', 'a', 1, '2026-11-24 10:20:30'), ('evil.com', 'b', 0, NOW())";
     admin.query_drop(insert).await.unwrap();
     let url = server
-        .url("reader:choose%20another", server.address())
+        .url("tribunal_reader:choose%20another", server.address())
         .replace("tribunal_contract", "tribunal_example");
     let source = open(&declaration("blocklist"), url).unwrap();
     let asked = ask(&*source, &["login.evil.com", "good.com"]).await;
