@@ -9,8 +9,9 @@ help: ## Print this menu
 demo: ## Build, start a local AWS, deploy to it, and score sample entities end to end
 	@scripts/demo.sh
 
-demo-stop: ## Stop the local AWS of the demo
+demo-stop: ## Stop the local AWS and the databases of the demo
 	@scripts/local-aws.sh stop
+	@scripts/demo-sources.sh stop
 
 test: ## Everything that CI runs: lint, package gates, all tests, end to end
 	@scripts/test.sh
@@ -50,4 +51,5 @@ bench-forest: ## Compare crates/forest with its peers; writes bench/results and 
 
 clean: ## Remove what was built, installed and started here
 	@scripts/local-aws.sh stop
+	@scripts/demo-sources.sh stop
 	@rm -rf target .demo .venv .tools node_modules datasets/node_modules datasets/ip-ranges.bin cdk/cdk.out

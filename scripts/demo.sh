@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
 # Scores real entities end to end on this machine: builds, starts a local AWS, deploys the CDK app to it, publishes
-# the models, enqueues sample entities, and prints their scores. Safe to run again; `make demo-stop` ends it.
+# the models and intelligence sources, enqueues sample entities, and prints their scores. Safe to run again; `make demo-stop` ends it.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 STATE="$ROOT/.demo"
 mkdir -p "$STATE"
 
-step 1/8 "Checking tools: Rust, Node.js, Python"
+step 1/9 "Checking tools: Rust, Node.js, Python"
 require_rust; require_node; require_python
 say "$(rustc --version | cut -d' ' -f1,2), node $(node --version), $("$PYTHON" --version 2>&1)"
 
-step 2/8 "Python environment with the local AWS"
+step 2/9 "Python environment with the local AWS"
 ensure_venv
 
-step 3/8 "Node packages with the CDK"
+step 3/9 "Node packages with the CDK"
 ensure_npm
 
-step 4/8 "Building the functions and the command line (the first time takes minutes)"
+step 4/9 "Building the functions and the command line (the first time takes minutes)"
 scripts/build.sh
 
-step 5/8 "Address ranges"
+step 5/9 "Address ranges"
 ensure_dataset target/release/tribunal
 
-step 6/8 "Starting the local AWS and deploying the stack to it"
+step 6/9 "Starting the local AWS and deploying the stack to it"
 scripts/local-aws.sh start
 cat >"$STATE/tribunal" <<WRAP
 #!/usr/bin/env bash
@@ -34,10 +34,13 @@ WRAP
 chmod +x "$STATE/tribunal"
 scripts/deploy-local.sh "$(cat "$STATE/endpoint")" "$STATE"
 
-step 7/8 "Publishing the models, the ensemble definition and the address ranges"
+step 7/9 "Publishing the models, the ensemble definition and the address ranges"
 "$STATE/tribunal" publish --from models --dataset datasets/ip-ranges.bin
 
-step 8/8 "Enqueueing sample entities and waiting for their scores"
+step 8/9 "Intelligence sources: a data set, and the databases that are installed here"
+scripts/demo-sources.sh start
+
+step 9/9 "Enqueueing sample entities and waiting for their scores"
 "$PYTHON" scripts/sample_entities.py >"$STATE/samples.txt"
 "$STATE/tribunal" enqueue --file "$STATE/samples.txt" --source demo --wait
 
@@ -45,6 +48,7 @@ cat <<TXT
 
 ${bold}Score your own:${reset}   .demo/tribunal score secure-app1e.site 8.8.8.8
 ${bold}Look closer:${reset}      .demo/tribunal get secure-app1e.site      .demo/tribunal list --verdict malicious --since 1h
+${bold}Ask the sources:${reset}  .demo/tribunal sources list      .demo/tribunal sources check .demo/sources.toml
 ${bold}Everything else:${reset}  .demo/tribunal --help
 ${bold}Stop:${reset}             make demo-stop
 TXT

@@ -123,3 +123,14 @@ fn declared_features_are_written_for_training_and_change_the_schema() {
     };
     assert_ne!(digest(&[]), digest(&["--sources", "sources.toml"]));
 }
+
+#[test]
+fn the_demos_declaration_is_one() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/sources/sources.toml");
+    let listed = tribunal(Path::new("."), &["sources", "list", file.to_str().unwrap(), "--json"]);
+    assert!(listed.status.success(), "{}", text(&listed.stderr));
+    let value: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let adapters: Vec<&str> =
+        value["sources"].as_array().unwrap().iter().filter_map(|source| source["adapter"].as_str()).collect();
+    assert_eq!(adapters, ["mongodb", "dataset", "mysql"]);
+}

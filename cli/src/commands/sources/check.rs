@@ -16,6 +16,7 @@ use tribunal_sources::config::SourceConfig;
 use tribunal_sources::dataset::{Dataset, DatasetHolder};
 use tribunal_sources::{Answers, Asked, Declaration, Sources};
 
+use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::output::{escape, foreign, json_line, number, shown, table, write_table};
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     /// Ask only this source; may be given again.
     #[arg(long, value_name = "SOURCE")]
     only: Vec<String>,
-    /// Where published data sets lie: a folder, or s3://bucket.
+    /// Where published data sets lie: a folder, or s3://bucket; the stack's bucket if not given.
     #[arg(long, value_name = "ADDRESS")]
     registry: Option<String>,
     /// Address ranges made by `tribunal dataset compile`, for sources that read an address's network or country.
@@ -66,15 +67,25 @@ pub(super) async fn run(args: Args, globals: &Globals) -> anyhow::Result<Outcome
         }
     }
     let given = args.entity.as_deref().map(parse).transpose()?;
-    let registry = args.registry.as_deref().map(Registry::open).transpose()?;
+    let chosen: Vec<_> = declaration
+        .sources
+        .iter()
+        .filter(|(name, source)| if args.only.is_empty() { source.enabled } else { args.only.contains(name) })
+        .collect();
+    let published =
+        |source: &SourceConfig| source.dataset.as_ref().is_some_and(|dataset| dataset.name.is_some());
+    let registry = match &args.registry {
+        Some(address) => Some(Registry::open(address)?),
+        None if chosen.iter().any(|(_, source)| published(source)) => {
+            Some(super::super::models::bucket_registry(&Stack::connect(globals).await?).await?)
+        }
+        None => None,
+    };
     let ranges = args.dataset.as_deref().map(super::super::local::open_ranges).transpose()?;
     let ranges =
         ranges.map(|ranges| Arc::new(DatasetHolder::given(RANGES, Dataset::Ranges(Box::new(ranges)))));
     let context = super::context_of(&args.file, registry, ranges.clone());
     let mut checked = Vec::new();
-    let chosen = declaration.sources.iter().filter(|(name, source)| {
-        if args.only.is_empty() { source.enabled } else { args.only.contains(name) }
-    });
     for (name, source) in chosen {
         let one = alone(&declaration, name, source);
         let sources = super::open(&shown(&args.file), &one, &context)?;
