@@ -19,7 +19,7 @@ fn declaration(query: &str, rest: &str) -> String {
     format!(
         r#"
         [sources.listed]
-        timeout_ms = 500
+        timeout_ms = 2000
         [sources.listed.mysql]
         connection = {{ secret = "listed" }}
         query = """{query}"""
