@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `about` | JSON: columns, number of rows and keys, what it was built from |
 //! | `groups` | group → its first row: groups + 1 integers of 32 bits; empty when every group has one row |
-//! | `names`, `hash` | the keys that are texts ([`super::names`]): groups from zero on |
+//! | `names`, `hash` | the keys that are texts ([`super::names`]): the first groups |
 //! | `v4`, `v6`, `v6.fine` | pieces of the address space → number of the group plus one, or 0; as in [`crate::ranges`] |
 //! | `column.0`, ... | one section per column ([`super::column`]) |
 //!
@@ -210,7 +210,7 @@ impl Table {
 
     /// Up to `limit` keys that are texts, without the letter of their kind: examples.
     pub fn first_names(&self, limit: usize) -> Vec<&str> {
-        let names = (0..self.names.len().min(limit)).filter_map(|i| self.names.get(&self.bytes, i)?.get(1..));
+        let names = self.names.first(&self.bytes, limit).into_iter().filter_map(|name| name.get(1..));
         names.filter_map(|name| std::str::from_utf8(name).ok()).collect()
     }
 

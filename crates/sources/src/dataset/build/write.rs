@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tribunal_core::digest::sha256;
 
-use super::super::bytes::{Texts, greatest, width_for};
+use super::super::bytes::{greatest, width_for};
 use super::super::column::ColumnAbout;
 use super::super::names::Names;
 use super::super::table::{ASN, COUNTRY, DOMAIN, FORMAT, KeyCounts, MAX_FILE_BYTES, TLD, TableAbout};
@@ -118,8 +118,7 @@ fn names(keys: &[(OwnKey, u32)]) -> impl Iterator<Item = &[u8]> + Clone {
 }
 
 fn write_names(sections: &mut Sections, keys: &[(OwnKey, u32)]) -> Result<(), BuildError> {
-    let mut texts = Vec::new();
-    Texts::write(&mut texts, names(keys)).ok_or(BuildError::TooLarge { limit: MAX_FILE_BYTES })?;
+    let texts = Names::write(names(keys)).ok_or(BuildError::TooLarge { limit: MAX_FILE_BYTES })?;
     // Of the content, so that the same keys make the same file, and nobody knows it before all keys are there.
     let seed = sha256(&texts).bytes().rev().take(8).fold(0_u64, |seed, byte| (seed << 8) | u64::from(byte));
     let hash = Names::write_hash(&names(keys), seed).ok_or(BuildError::Collisions)?;
