@@ -17,6 +17,7 @@ pub mod config;
 pub mod dataset;
 pub mod declare;
 mod dns;
+mod entry;
 mod evaluate;
 mod http;
 mod mongodb;

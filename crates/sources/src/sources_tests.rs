@@ -1,10 +1,14 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
+use tokio::time::Instant;
+use tribunal_core::message::SourceStatus;
 
 use super::*;
 use crate::quota::{Grant, Level};
-use crate::source::Cause;
+use crate::source::{Cause, Record, Replies, Subject};
 
 /// A source that does what a test says: a real server cannot be made to fail on the second.
 #[derive(Debug, Default)]
