@@ -22,13 +22,13 @@ export const STATE_BYTES_MAX = 262_144;
 /** Entities in one execution: `MAX_BATCH_ENTITIES` of crates/core/src/message.rs. */
 export const BATCH_ENTITIES_MAX = 50;
 /** Bytes of an execution's input: `MAX_BATCH_BYTES` of crates/core/src/message.rs. */
-export const BATCH_BYTES_MAX = 60 * 1024;
+export const BATCH_BYTES_MAX = 40 * 1024;
 /**
  * Features of one entity, beside the entity itself: numbers with at most 9 digits, statuses, facts, and whether it is
  * to be scored again. extract measures the whole and leaves facts out until it fits: `MAX_FEATURES_BYTES` of
  * crates/core/src/message.rs.
  */
-export const FEATURE_BYTES_PER_ENTITY = 1_536;
+export const FEATURE_BYTES_PER_ENTITY = 1_940;
 /** One model's prediction for one entity at worst: a probability and five contributions with long names. */
 export const PREDICTION_BYTES_PER_ENTITY = 480;
 /** What there is once per batch: names of features, digests, names of fields. */

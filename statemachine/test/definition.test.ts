@@ -183,17 +183,17 @@ test('the limits are those of the messages', () => {
 });
 
 test('a full batch fits into the state for four members; five are refused', () => {
-  assert.equal(stateBytesAtWorst(4), 61_440 + 8_192 + 50 * (1_536 + 4 * 480));
+  assert.equal(stateBytesAtWorst(4), 40_960 + 8_192 + 50 * (1_940 + 4 * 480));
   assert.ok(stateBytesAtWorst(4) < STATE_BYTES_MAX);
   assert.ok(stateBytesAtWorst(5) > STATE_BYTES_MAX);
-  assert.throws(() => expand(arns(['a', 'b', 'c', 'd', 'e'])), /state of 5 members may reach 266432 bytes/);
+  assert.throws(() => expand(arns(['a', 'b', 'c', 'd', 'e'])), /state of 5 members may reach 266152 bytes/);
 });
 
 test('extract refuses what would not leave room for the predictions', () => {
   const formula =
-    /pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES \+ 8 \* 1024 \+ MAX_BATCH_ENTITIES \* 1_536;/;
+    /pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES \+ 8 \* 1024 \+ MAX_BATCH_ENTITIES \* 1_940;/;
   assert.match(source('crates/core/src/message.rs'), formula);
-  assert.equal(stateBytesAtWorst(0), BATCH_BYTES_MAX + 8 * 1024 + BATCH_ENTITIES_MAX * 1_536);
+  assert.equal(stateBytesAtWorst(0), BATCH_BYTES_MAX + 8 * 1024 + BATCH_ENTITIES_MAX * 1_940);
 });
 
 test('a prediction with as many contributions as predictors give fits into its share', () => {

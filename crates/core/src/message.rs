@@ -15,12 +15,12 @@ use crate::entity::{Kind, SpecialUse};
 /// Most entities in one execution: with 50, orchestration costs a fourteenth of what one entity each costs, and
 /// the state stays well under the 256 KiB that a state machine carries.
 pub const MAX_BATCH_ENTITIES: usize = 50;
-/// Most bytes of an execution's input. Every state adds to it (features 1.5 KB, predictions 0.5 KB per entity),
+/// Most bytes of an execution's input. Every state adds to it (features 1.9 KB, predictions 0.5 KB per entity),
 /// and the whole must stay under 256 KiB.
-pub const MAX_BATCH_BYTES: usize = 60 * 1024;
-/// Most bytes of extract's output: a full batch's input, 1.5 KB of features for each entity, and 8 KiB of what there
+pub const MAX_BATCH_BYTES: usize = 40 * 1024;
+/// Most bytes of extract's output: a full batch's input, 1.9 KB of features for each entity, and 8 KiB of what there
 /// is once per batch. The rest of the 256 KiB is the predictions'.
-pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES + 8 * 1024 + MAX_BATCH_ENTITIES * 1_536;
+pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES + 8 * 1024 + MAX_BATCH_ENTITIES * 1_940;
 /// Most bytes of an original text that are kept with a score; more is refused as `too_long`.
 pub const MAX_ORIGINAL_BYTES: usize = 2_048;
 /// Most times that an entity is queued again because a source's quota was used up, whatever the sources say.

@@ -12,10 +12,10 @@ use crate::config::{Connection, Declaration, FeatureConfig, HeaderValue, SourceC
 
 /// Most bytes of a declaration.
 pub const MAX_DECLARATION_BYTES: usize = 256 * 1024;
-/// Most sources.
-pub const MAX_SOURCES: usize = 32;
-/// Most features of all sources.
-pub const MAX_FEATURES: usize = 96;
+/// Most sources: each adds its status to every entity of a batch, which a state machine carries.
+pub const MAX_SOURCES: usize = 16;
+/// Most features of all sources, likewise.
+pub const MAX_FEATURES: usize = 48;
 /// Most values of the longest time that a source, or a batch, may be given.
 pub const MAX_TIMEOUT_MS: u64 = 6_000;
 
