@@ -17,6 +17,8 @@ use tribunal_sources::{Context, Input, IpRanges, Table};
 
 use crate::{Extract, Extraction, LOOK_AFTER, MAX_OUTPUT_BYTES, RANGES, Ranges};
 
+mod sources;
+
 fn event(input: Value) -> ExtractInput {
     ExtractInput { input, execution: "run-1".to_owned(), started_at: "2026-06-01T12:00:00+02:00".to_owned() }
 }
