@@ -139,6 +139,14 @@ impl Layout {
         }
     }
 
+    /// The instructions for a call of so many rows, where the processor's best are `best`.
+    fn isa(&self, best: Isa, n_rows: usize) -> Isa {
+        match self {
+            Self::Heap(_) => Heap::isa(best, n_rows),
+            Self::Oblivious(_) | Self::Leafwise(_) | Self::Direct(_) => best,
+        }
+    }
+
     /// In reports.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -243,9 +251,9 @@ impl Forest {
     /// [`PredictError::RowLength`] when `rows` does not hold whole rows.
     pub fn margins(&self, rows: &[f32], out: &mut Vec<f64>) -> Result<(), PredictError> {
         out.clear();
-        self.n_rows(rows)?;
+        let n_rows = self.n_rows(rows)?;
         match self.prepared.layout(self) {
-            Some(layout) => self.layout_margins(layout, Isa::best(), rows, out),
+            Some(layout) => self.layout_margins(layout, layout.isa(Isa::best(), n_rows), rows, out),
             None => self.reference_margins(self.nodes()?, rows, out),
         }
         Ok(())

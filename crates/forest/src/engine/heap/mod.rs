@@ -24,6 +24,11 @@
 //!
 //! The rule: with AVX2, rows go in blocks of 32, but for the last ones, which go one by one if they are fewer than 20
 //! (24 with AVX-512). Without AVX2, all rows go one by one: blocks in plain Rust took a quarter longer.
+//!
+//! A call of one row goes to the kernel for AVX2, even where there is AVX-512: rows that come alone mostly find the caches
+//! empty, as in a function that has slept, and there AVX-512 took 13 to 15 percent longer (a thousand trees of eight
+//! levels, and a hundred of six), for it reads more code and more tables. With the model in the cache it is as much
+//! faster, which is half a microsecond; and from two rows on it is used.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -217,6 +222,11 @@ impl Heap {
             Isa::Neon => self.add_rows::<assembly::Walk, EXITS>(isa, rows, sums),
             _ => self.add_rows::<portable::Walk, EXITS>(isa, rows, sums),
         }
+    }
+
+    /// The instructions for a call of so many rows: see the rule above.
+    pub(crate) fn isa(best: Isa, n_rows: usize) -> Isa {
+        if best == Isa::Avx512 && n_rows == 1 { Isa::Avx2 } else { best }
     }
 
     fn tops(&self) -> &[CodedSplit] {

@@ -105,3 +105,10 @@ fn wrong_counts_are_refused() {
     assert!(Heap::from_parts(heap.meta.clone(), heap.arena.clone(), 1, 1).is_err());
     assert!(Heap::from_parts(heap.meta.clone(), heap.arena.clone(), forest.n_features, 2).is_err());
 }
+
+#[test]
+fn a_row_alone_takes_avx2() {
+    assert_eq!(Heap::isa(Isa::Avx512, 1), Isa::Avx2);
+    assert_eq!(Heap::isa(Isa::Avx512, 2), Isa::Avx512);
+    assert_eq!([Isa::Avx2, Isa::Portable, Isa::Neon].map(|isa| Heap::isa(isa, 1) == isa), [true; 3]);
+}
