@@ -48,7 +48,7 @@ pub(crate) struct PublishArgs {
 /// Something published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Published {
-    /// `model`, `ensemble` or `data set`.
+    /// `model`, `ensemble`, `sources` or `data set`.
     pub(crate) kind: &'static str,
     /// Its name.
     pub(crate) name: String,
@@ -119,6 +119,16 @@ async fn list(registry: &Registry) -> anyhow::Result<Vec<Published>> {
         }),
         Err(error) if error.is_missing() => {}
         Err(error) => return Err(error.into()),
+    }
+    if let Some(declared) = registry.load_sources().await? {
+        published.push(Published {
+            kind: "sources",
+            name: "sources".to_owned(),
+            version: declared.version,
+            digest: declared.digest,
+            trainer: String::new(),
+            bytes: declared.bytes.len() as u64,
+        });
     }
     for name in registry.datasets().await? {
         if let Some(dataset) = registry.load_dataset(&name).await? {

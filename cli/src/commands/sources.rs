@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::json;
-use tribunal_extract::Extraction;
+use tribunal_features::Lexicon;
 use tribunal_registry::Registry;
 use tribunal_sources::dataset::DatasetHolder;
 use tribunal_sources::declare::MAX_DECLARATION_BYTES;
@@ -94,8 +94,9 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Declaration> {
 
 fn parse(name: &str, bytes: &[u8]) -> anyhow::Result<Declaration> {
     let text = std::str::from_utf8(bytes).map_err(|_| Failure::usage(format!("{name} is not UTF-8")))?;
-    let built_in = Extraction::new().context("the lexicon that is built in is damaged")?;
-    let taken = built_in.features().positions();
+    let lexicon = Lexicon::embedded().context("the lexicon that is built in is damaged")?;
+    let built_in = tribunal_features::schema(lexicon);
+    let taken = built_in.positions();
     Declaration::parse(text, |feature| taken.contains_key(feature)).map_err(|error| {
         let problems: Vec<String> = error.0.iter().map(|problem| format!("{name}: {problem}")).collect();
         Failure::usage(problems.join("\n"))

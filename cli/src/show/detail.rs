@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 use tribunal_core::Score;
-use tribunal_core::message::Contribution;
+use tribunal_core::message::{Contribution, Evidence};
 
 use super::reason;
 use super::scores::{bar, risk, tint, verdict};
-use crate::output::{Screen, escape, foreign, number, table, write_table};
+use crate::output::{Screen, counted, escape, foreign, number, table, write_table};
 
 /// Writes a score in full. `meaning` gives what a feature says, when it is known.
 pub(crate) fn write<'a>(
@@ -28,14 +28,40 @@ pub(crate) fn write<'a>(
     }
     if !score.evidence.is_empty() {
         writeln!(out, "\nEvidence")?;
-        let mut rows = table(screen, &["source", "fact", "value"]);
-        for e in &score.evidence {
-            rows.add_row([foreign(&e.source), foreign(&e.fact), foreign(&e.value)]);
-        }
-        write_table(out, &rows)?;
+        evidence(out, screen, score)?;
     }
     writeln!(out, "\nVersions")?;
     versions(out, screen, score)
+}
+
+/// Facts, with columns for times and links only where there are any.
+fn evidence(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
+    let seen = |e: &Evidence| e.first_seen.is_some() || e.last_seen.is_some();
+    let (times, links) = (score.evidence.iter().any(seen), score.evidence.iter().any(|e| e.link.is_some()));
+    let mut header = vec!["source", "fact", "value"];
+    header.extend(if times { &["first seen", "last seen"][..] } else { &[] });
+    header.extend(links.then_some("link"));
+    let mut rows = table(screen, &header);
+    for e in &score.evidence {
+        let mut row = vec![foreign(&e.source), foreign(&e.fact), foreign(&e.value)];
+        if times {
+            row.extend([&e.first_seen, &e.last_seen].map(|time| foreign(day(time.as_deref().unwrap_or("")))));
+        }
+        if links {
+            row.push(foreign(e.link.as_deref().unwrap_or("")));
+        }
+        rows.add_row(row);
+    }
+    write_table(out, &rows)?;
+    if score.evidence_dropped > 0 {
+        writeln!(out, "and {} more, left out for their size", score.evidence_dropped)?;
+    }
+    Ok(())
+}
+
+/// A time without its clock where that says nothing.
+fn day(time: &str) -> &str {
+    time.strip_suffix("T00:00:00.000Z").unwrap_or(time)
 }
 
 fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
@@ -60,14 +86,20 @@ fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
     let met = if quorum.met { "met" } else { "not met" };
     row("quorum", Cell::new(format!("{met}: {} answered, {} needed", quorum.answered, quorum.needed)));
     for (name, status) in &score.sources {
-        let status = serde_json::to_value(status).ok().and_then(|s| s.as_str().map(str::to_owned));
-        row("source", Cell::new(format!("{}: {}", escape(name), status.unwrap_or_default())));
+        let took = score.source_ms.get(name).map_or_else(String::new, |ms| format!(", {ms} ms"));
+        row("source", Cell::new(format!("{}: {}{took}", escape(name), status.as_str())));
     }
     if let Some(by) = &score.source {
         row("asked by", foreign(by));
     }
     if let Some(tlp) = &score.tlp {
         row("TLP", foreign(tlp));
+    }
+    if score.attempt > 0 {
+        row(
+            "scored again",
+            Cell::new(format!("{}, for a quota", counted(score.attempt as usize, "time", "times"))),
+        );
     }
     row("asked for", foreign(&score.requested_at));
     row("scored", foreign(&score.scored_at));
@@ -131,7 +163,7 @@ pub(crate) fn short(digest: &str) -> String {
 #[cfg(test)]
 mod tests {
     use tribunal_core::Verdict;
-    use tribunal_core::message::{Evidence, SourceStatus};
+    use tribunal_core::message::SourceStatus;
 
     use super::*;
     use crate::show::scores::tests::example;
@@ -150,6 +182,18 @@ mod tests {
             last_seen: None,
             link: None,
         });
+        score.evidence.push(Evidence {
+            source: "feeds".to_owned(),
+            fact: "seen on a feed".to_owned(),
+            value: "alpha".to_owned(),
+            first_seen: Some("2026-11-01T00:00:00.000Z".to_owned()),
+            last_seen: Some("2026-11-03T10:20:30.000Z".to_owned()),
+            link: Some("https://intel.example/paypa1-login%2Ecom".to_owned()),
+        });
+        score.evidence_dropped = 2;
+        score.attempt = 1;
+        score.sources.insert("feeds".to_owned(), SourceStatus::Ok);
+        score.source_ms.insert("feeds".to_owned(), 12);
         score.sources.insert("ip-ranges".to_owned(), SourceStatus::OpenCircuit);
         let mut out = Vec::new();
         let meaning =

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::future::join;
 use tokio::time::{Instant, timeout};
-use tribunal_features::LexiconError;
+use tribunal_features::{Lexicon, LexiconError};
 use tribunal_registry::{Declared, Registry, RegistryError};
 use tribunal_runtime::{EventLog, chain};
 use tribunal_sources::dataset::{DatasetHolder, Refreshed};
@@ -77,8 +77,8 @@ impl Asking {
         let object = &declared.object;
         let text = std::str::from_utf8(&declared.bytes)
             .map_err(|_| DeclaredError::NotUtf8 { object: object.clone() })?;
-        let built_in = Extraction::new()?;
-        let taken = built_in.features().positions();
+        let built_in = tribunal_features::schema(Lexicon::embedded()?);
+        let taken = built_in.positions();
         let declaration = Declaration::parse(text, |name| taken.contains_key(name))
             .map_err(|source| DeclaredError::Declaration { object: object.clone(), source })?;
         let (sources, unopened) = Sources::open(&declaration, context);
