@@ -131,17 +131,21 @@ impl Entry {
 
     /// Asks about what memory does not know.
     async fn ask_open(&self, batch: &[Asked<'_>], stores: &Stores, part: &mut Part, limit: Duration) {
-        if let Some(left) = self.paused() {
-            return part.leave_out(left);
-        }
         let until = Instant::now() + limit;
         if self.is_local() {
             return self.request(batch, part, until, limit).await;
         }
+        self.answer_unasked(batch, part, until).await;
+        if part.open.is_empty() {
+            return;
+        }
+        if let Some(left) = self.paused() {
+            return part.leave_out(left);
+        }
         let Some(permit) = self.breaker.permit() else { return part.close(SourceStatus::OpenCircuit) };
         self.read_shared(batch, stores, part, until).await;
         if !part.open.is_empty() {
-            self.take_quota(stores, part, until).await;
+            self.take_quota(batch, stores, part, until).await;
         }
         if part.open.is_empty() {
             // It was not asked: nothing is learnt, and the circuit stays as it is unless this was its trial.
@@ -152,17 +156,37 @@ impl Entry {
         self.write_shared(batch, stores, part, until).await;
     }
 
+    /// Answers about the entities that no request is made for. That says nothing of the source, and costs nothing.
+    async fn answer_unasked(&self, batch: &[Asked<'_>], part: &mut Part, until: Instant) {
+        let requests = self.source.requests(&subjects(batch, &part.open));
+        let (asked, unasked): (Vec<_>, Vec<_>) = std::mem::take(&mut part.open)
+            .into_iter()
+            .zip(requests)
+            .partition(|(_, request)| request.is_some());
+        part.open = asked.into_iter().map(|(at, _)| at).collect();
+        if unasked.is_empty() {
+            return;
+        }
+        let unasked: Vec<usize> = unasked.into_iter().map(|(at, _)| at).collect();
+        let replies = Replies::new(unasked.len());
+        let subjects = subjects(batch, &unasked);
+        let ended = tokio::time::timeout_at(until, self.source.ask(&subjects, &replies)).await;
+        debug_assert!(matches!(ended, Ok(Ok(()))), "an answer without a request cannot fail");
+        for (at, reply) in unasked.into_iter().zip(replies.into_inner()) {
+            match reply {
+                Some(Ok(record)) => part.put(at, record),
+                _ => part.done.push((at, SourceStatus::Error, None)),
+            }
+        }
+    }
+
     async fn request(&self, batch: &[Asked<'_>], part: &mut Part, until: Instant, limit: Duration) {
-        let subjects: Vec<Subject<'_>> = part
-            .open
-            .iter()
-            .map(|&at| Subject { entity: batch[at].entity, facts: batch[at].facts })
-            .collect();
+        let subjects = subjects(batch, &part.open);
         let replies = Replies::new(subjects.len());
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         let ended = tokio::time::timeout_at(until, self.source.ask(&subjects, &replies)).await;
         let ended = ended.unwrap_or(Err(SourceError::Timeout { limit_ms }));
-        part.healthy = ended.is_ok();
+        let (mut answered, mut failed) = (false, ended.is_err());
         let rest = match &ended {
             Err(SourceError::Timeout { .. }) => SourceStatus::Timeout,
             Err(SourceError::Throttled { .. }) => SourceStatus::Quota,
@@ -176,7 +200,7 @@ impl Entry {
         for (at, reply) in std::mem::take(&mut part.open).into_iter().zip(replies.into_inner()) {
             match reply {
                 Some(Ok(record)) => {
-                    part.healthy = true;
+                    answered = true;
                     if !self.is_local() {
                         self.cache.put(batch[at].entity.name(), &record);
                         part.fresh.push(at);
@@ -189,6 +213,7 @@ impl Entry {
                     part.done.push((at, SourceStatus::Quota, None));
                 }
                 Some(Err(error)) => {
+                    failed = true;
                     let slow = matches!(error, SourceError::Timeout { .. });
                     part.done.push((
                         at,
@@ -200,9 +225,9 @@ impl Entry {
                 None => part.done.push((at, rest, None)),
             }
         }
+        // A source that asks to slow down is well, and so is one that answers about some.
+        part.healthy = answered || !failed || pause.is_some();
         if let Some(wait) = pause {
-            // A source that asks to slow down is well.
-            part.healthy = true;
             let left_out = part.done.iter().filter(|(_, status, _)| *status == SourceStatus::Quota);
             part.waits.extend(left_out.map(|(at, ..)| (*at, wait)));
         }
@@ -226,10 +251,10 @@ impl Entry {
     }
 
     /// Keeps only as many entities open as there are tokens for.
-    async fn take_quota(&self, stores: &Stores, part: &mut Part, until: Instant) {
+    async fn take_quota(&self, batch: &[Asked<'_>], stores: &Stores, part: &mut Part, until: Instant) {
         let (Some(config), Some(quota)) = (&self.config.quota, &stores.quota) else { return };
-        let per_request = self.source.subjects_per_request().max(1);
-        let wanted = part.open.len().div_ceil(per_request) as u64;
+        let requests = self.source.requests(&subjects(batch, &part.open));
+        let wanted = requests.iter().flatten().max().map_or(0, |last| *last as u64 + 1);
         let taken = tokio::time::timeout_at(until, quota.take(&self.name, config, wanted)).await;
         let (granted, next_in) = match taken {
             Ok(Ok(grant)) => (usize::try_from(grant.granted).unwrap_or(usize::MAX), grant.next_in),
@@ -244,9 +269,12 @@ impl Entry {
         };
         // One token comes back after the other: all at once they would find but one.
         let apart = Duration::from_secs(config.per_s).div_f64(config.requests.max(1) as f64);
-        let left_out = part.open.split_off(part.open.len().min(granted.saturating_mul(per_request)));
-        for (n, at) in left_out.into_iter().enumerate() {
-            let turn = u32::try_from(n / per_request).unwrap_or(u32::MAX);
+        for (at, request) in std::mem::take(&mut part.open).into_iter().zip(requests) {
+            let Some(turn) = request.and_then(|request| request.checked_sub(granted)) else {
+                part.open.push(at);
+                continue;
+            };
+            let turn = u32::try_from(turn).unwrap_or(u32::MAX);
             part.waits.insert(at, next_in.unwrap_or(DEFAULT_PAUSE) + apart.saturating_mul(turn));
             part.done.push((at, SourceStatus::Quota, None));
         }
@@ -301,6 +329,10 @@ impl Entry {
             part.store_problem = Some(error.to_string());
         }
     }
+}
+
+fn subjects<'a>(batch: &[Asked<'a>], positions: &[usize]) -> Vec<Subject<'a>> {
+    positions.iter().map(|&at| Subject { entity: batch[at].entity, facts: batch[at].facts }).collect()
 }
 
 /// A source's part in a batch while it is worked on. Entities are positions in the batch.

@@ -82,6 +82,19 @@ impl Source for HttpSource {
         self.plan.subjects_per_request()
     }
 
+    fn requests(&self, subjects: &[Subject<'_>]) -> Vec<Option<usize>> {
+        let mut numbers = vec![None; subjects.len()];
+        let requests = self.plan.requests(subjects, &Replies::new(subjects.len()));
+        for (number, request) in requests.iter().enumerate() {
+            for position in request.groups.iter().flat_map(|(_, positions)| positions) {
+                if let Some(place) = numbers.get_mut(*position) {
+                    *place = Some(number);
+                }
+            }
+        }
+        numbers
+    }
+
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
         let stopped = AtomicBool::new(false);
         let requests = self.plan.requests(subjects, replies);

@@ -82,6 +82,13 @@ pub trait Source: Send + Sync + fmt::Debug {
     /// Most subjects of one request (one query, one HTTP exchange): a quota counts requests.
     fn subjects_per_request(&self) -> usize;
 
+    /// The number, from 0, of the request that asks about each subject; `None` where none is made, since the source
+    /// cannot know it. Two subjects of one number are asked about at once.
+    fn requests(&self, subjects: &[Subject<'_>]) -> Vec<Option<usize>> {
+        let per_request = self.subjects_per_request().max(1);
+        (0..subjects.len()).map(|position| Some(position / per_request)).collect()
+    }
+
     /// Asks about every subject. A reply is put down for each that the source answered about, also when it knows
     /// nothing; subjects without a reply have the error that is returned.
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError>;

@@ -22,6 +22,10 @@ struct Scripted {
     asked: AtomicUsize,
     requests: AtomicUsize,
     per_request: usize,
+    /// Fails on every subject by itself, and not as a whole.
+    fails_each: bool,
+    /// Asks about `com` only, and about names of one registrable domain at once.
+    only_com: bool,
 }
 
 #[async_trait::async_trait]
@@ -30,9 +34,28 @@ impl Source for Scripted {
         self.per_request.max(1)
     }
 
+    fn requests(&self, subjects: &[Subject<'_>]) -> Vec<Option<usize>> {
+        if !self.only_com {
+            return (0..subjects.len()).map(|at| Some(at / self.subjects_per_request())).collect();
+        }
+        let domains: Vec<Option<&str>> =
+            subjects.iter().map(|s| s.entity.registrable_domain().filter(|d| d.ends_with(".com"))).collect();
+        let mut different: Vec<&str> = domains.iter().flatten().copied().collect();
+        different.dedup();
+        domains.iter().map(|domain| different.iter().position(|d| Some(*d) == *domain)).collect()
+    }
+
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
+        if self.requests(subjects).iter().all(Option::is_none) {
+            (0..subjects.len()).for_each(|at| replies.put(at, Ok(Record::default())));
+            return Ok(());
+        }
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.asked.fetch_add(subjects.len(), Ordering::Relaxed);
+        if self.fails_each {
+            (0..subjects.len()).for_each(|at| replies.put(at, Err(SourceError::Unreachable("down".into()))));
+            return Ok(());
+        }
         for (at, subject) in subjects.iter().enumerate() {
             if self.failure.is_some() && at == self.replies {
                 break;
@@ -189,6 +212,34 @@ async fn the_circuit_opens_and_one_batch_tries_again() {
     tokio::time::advance(Duration::from_secs(30)).await;
     assert_eq!(ask(&sources, &["known.com"]).await.0, [SourceStatus::Error]);
     assert_eq!(sources.circuits().collect::<Vec<_>>(), [("a", "open")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_circuit_opens_also_when_a_source_fails_on_every_entity_by_itself() {
+    let (source, sources) = one(Scripted { fails_each: true, ..Scripted::default() }, "", Stores::default());
+    for expected in [SourceStatus::Error, SourceStatus::Error, SourceStatus::OpenCircuit] {
+        assert_eq!(ask(&sources, &["known.com"]).await.0, [expected]);
+    }
+    assert_eq!(source.requests.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn entities_that_no_request_is_made_for_neither_cost_a_token_nor_speak_for_the_source() {
+    let stores = || Stores { quota: Some(Arc::new(Tokens(Mutex::new(2)))), cache: None };
+    let quota = "quota = { requests = 2, per_s = 60 }";
+    let selective = || Scripted { only_com: true, ..Scripted::default() };
+    let (source, sources) = one(selective(), quota, stores());
+    let names = ["a.org", "x.known.com", "b.org", "y.known.com", "c.com", "c.org", "d.com"];
+    let (statuses, found) = ask(&sources, &names).await;
+    let (empty, left_out) = (SourceStatus::Empty, SourceStatus::Quota);
+    assert_eq!(statuses, [empty, empty, empty, empty, empty, empty, left_out]);
+    assert_eq!(found[6].rescore_after, Some(Duration::from_secs(40)));
+    assert_eq!((source.requests.load(Ordering::Relaxed), source.asked.load(Ordering::Relaxed)), (1, 3));
+    let (_, sources) = one(Scripted { fails_each: true, ..selective() }, "", Stores::default());
+    for expected in [SourceStatus::Error, SourceStatus::Error, SourceStatus::OpenCircuit] {
+        assert_eq!(ask(&sources, &["a.com"]).await.0, [expected]);
+        assert_eq!(ask(&sources, &["a.org"]).await.0, [SourceStatus::Empty]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,6 +156,10 @@ impl Source for Mongodb {
         SUBJECTS_PER_REQUEST
     }
 
+    fn requests(&self, subjects: &[Subject<'_>]) -> Vec<Option<usize>> {
+        Wanted::new(self.filter.variable(), subjects).numbers(subjects.len())
+    }
+
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
         let wanted = Wanted::new(self.filter.variable(), subjects);
         wanted.answer_nothing(replies);

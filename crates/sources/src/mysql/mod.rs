@@ -79,6 +79,10 @@ impl Source for Mysql {
         SUBJECTS_PER_REQUEST
     }
 
+    fn requests(&self, subjects: &[Subject<'_>]) -> Vec<Option<usize>> {
+        Wanted::new(self.query.variable(), subjects).numbers(subjects.len())
+    }
+
     async fn ask(&self, subjects: &[Subject<'_>], replies: &Replies) -> Result<(), SourceError> {
         let wanted = Wanted::new(self.query.variable(), subjects);
         wanted.answer_nothing(replies);

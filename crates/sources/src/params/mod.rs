@@ -107,6 +107,19 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// The number of the request that each of `subjects` is asked about in.
+    pub(crate) fn numbers(&self, subjects: usize) -> Vec<Option<usize>> {
+        let mut numbers = vec![None; subjects];
+        for (at, positions) in self.positions.iter().enumerate() {
+            for position in positions {
+                if let Some(place) = numbers.get_mut(*position) {
+                    *place = Some(at / SUBJECTS_PER_REQUEST);
+                }
+            }
+        }
+        numbers
+    }
+
     /// The texts, in requests.
     pub(crate) fn requests(&self) -> impl Iterator<Item = Request<'_>> {
         let texts = self.texts.chunks(SUBJECTS_PER_REQUEST);
