@@ -81,14 +81,27 @@ impl Pieces {
 
     /// Value, first and last key of the piece that holds `key`, in a space that ends at `end`.
     pub(crate) fn find(&self, bytes: &[u8], key: u128, end: u128) -> (u32, (u128, u128)) {
-        // Invariant: the key at `low` is not above, the key at `high` is.
-        let (mut low, mut high) = (0, self.count);
-        while high - low > 1 {
-            let middle = low.midpoint(high);
-            if self.key(bytes, middle) <= key { low = middle } else { high = middle }
-        }
+        let low = match self.key_bytes {
+            4 => self.bisect::<4>(bytes, key),
+            8 => self.bisect::<8>(bytes, key),
+            _ => self.bisect::<16>(bytes, key),
+        };
+        let high = low + 1;
         let last = if high == self.count { end } else { self.key(bytes, high).saturating_sub(1) };
         (self.value(bytes, low), (self.key(bytes, low), last))
+    }
+
+    /// The last piece whose key is not above `key`; the first if all are.
+    fn bisect<const N: usize>(&self, bytes: &[u8], key: u128) -> usize {
+        let keys = bytes[self.keys..self.values].as_chunks::<N>().0;
+        let (mut low, mut high) = (0, keys.len());
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            let mut word = [0_u8; 16];
+            word[..N].copy_from_slice(&keys[middle]);
+            if u128::from_le_bytes(word) <= key { low = middle } else { high = middle }
+        }
+        low
     }
 
     fn key(&self, bytes: &[u8], i: usize) -> u128 {
