@@ -51,7 +51,28 @@ impl Isa {
         *BEST.get_or_init(Self::find_best)
     }
 
+    /// As [`Isa::is_available`], from one word in memory: a row alone does not wait for more of them.
+    pub(crate) fn is_at_hand(self) -> bool {
+        match self {
+            Self::Portable => true,
+            Self::Neon => Self::best() == Self::Neon,
+            Self::Avx2 | Self::Avx512 => Self::best() >= self,
+        }
+    }
+
     fn find_best() -> Self {
         Self::ALL.into_iter().rev().find(|isa| isa.is_available()).unwrap_or(Self::Portable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_at_hand_is_what_is_available() {
+        for isa in Isa::ALL {
+            assert_eq!(isa.is_at_hand(), isa.is_available(), "{isa:?}");
+        }
     }
 }

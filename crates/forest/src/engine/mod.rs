@@ -270,7 +270,7 @@ impl Forest {
             self.reference_margins(self.nodes()?, rows, out);
             return Ok(());
         };
-        let layout = self.prepared.layout(self).filter(|_| isa.is_available());
+        let layout = self.prepared.layout(self).filter(|_| isa.is_at_hand());
         let layout = layout.ok_or(PredictError::NoEngine { engine: engine.as_str() })?;
         self.layout_margins(layout, isa, rows, out);
         Ok(())
