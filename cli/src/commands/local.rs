@@ -43,7 +43,7 @@ pub(super) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome>
     let registry = folder_registry(&args.models)?;
     let holder = Arc::new(match &args.dataset {
         Some(path) => DatasetHolder::given(RANGES, Dataset::Ranges(Box::new(open_ranges(path)?))),
-        None => DatasetHolder::published(registry.clone(), RANGES),
+        None => DatasetHolder::published(registry.clone(), RANGES).expecting(Dataset::RANGES),
     });
     if let Refreshed::Failed(error) = holder.refresh(LOAD_LIMIT).await {
         return Err(error.into());

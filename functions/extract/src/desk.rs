@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use tribunal_features::{Lexicon, LexiconError};
 use tribunal_registry::{Declared, Registry, RegistryError};
 use tribunal_runtime::{EventLog, chain};
-use tribunal_sources::dataset::{DatasetHolder, Refreshed};
+use tribunal_sources::dataset::{Dataset, DatasetHolder, Refreshed};
 use tribunal_sources::{Context, Declaration, DeclarationError, Sources};
 
 use crate::extraction::Extraction;
@@ -107,7 +107,7 @@ impl Desk {
     /// # Errors
     /// When the lexicon that is built in is damaged.
     pub async fn open(registry: Registry, context: Context, limit: Duration) -> Result<Self, LexiconError> {
-        let ranges = Arc::new(DatasetHolder::published(registry.clone(), RANGES));
+        let ranges = Arc::new(DatasetHolder::published(registry.clone(), RANGES).expecting(Dataset::RANGES));
         let context =
             Context { registry: Some(registry.clone()), ranges: Some(Arc::clone(&ranges)), ..context };
         let desk = Self {

@@ -158,6 +158,8 @@ struct Refresh {
 pub struct DatasetHolder {
     name: String,
     origin: Origin,
+    /// The only format that is taken; any if not given.
+    format: Option<&'static str>,
     current: RwLock<(State, Option<Arc<Loaded>>)>,
     refresh: Mutex<Refresh>,
 }
@@ -190,7 +192,14 @@ impl DatasetHolder {
     }
 
     fn new(name: String, origin: Origin, state: State, loaded: Option<Arc<Loaded>>) -> Self {
-        Self { name, origin, current: RwLock::new((state, loaded)), refresh: Mutex::default() }
+        Self { name, origin, format: None, current: RwLock::new((state, loaded)), refresh: Mutex::default() }
+    }
+
+    /// Takes versions of one format alone ([`Dataset::format`]); another is refused as one that is not sound.
+    #[must_use]
+    pub const fn expecting(mut self, format: &'static str) -> Self {
+        self.format = Some(format);
+        self
     }
 
     /// Its name, or the file's path.
@@ -235,12 +244,15 @@ impl DatasetHolder {
     fn look(&self, tag: Option<String>) -> Option<Looking> {
         let current = self.current().map(|loaded| loaded.digest.clone());
         match &self.origin {
-            Origin::Published(registry) => {
-                Some(Box::pin(look_in_registry(registry.clone(), self.name.clone(), tag, current)))
-            }
+            Origin::Published(registry) => Some(Box::pin(look_in_registry(
+                registry.clone(),
+                self.name.clone(),
+                (tag, current),
+                self.format,
+            ))),
             Origin::File(path) => {
-                let path = path.clone();
-                Some(Box::pin(async move { look_at_file(&path, tag.as_deref()) }))
+                let (path, format) = (path.clone(), self.format);
+                Some(Box::pin(async move { look_at_file(&path, tag.as_deref(), format) }))
             }
             Origin::Given => None,
         }
@@ -288,8 +300,8 @@ impl DatasetHolder {
 async fn look_in_registry(
     registry: Registry,
     name: String,
-    tag: Option<String>,
-    current: Option<String>,
+    (tag, current): (Option<String>, Option<String>),
+    format: Option<&'static str>,
 ) -> Result<Found, LoadError> {
     let failed = |source| LoadError::Registry { name: name.clone(), source };
     let (pointer, etag) = match registry.dataset_state(&name, tag.as_deref()).await.map_err(failed)? {
@@ -307,13 +319,13 @@ async fn look_in_registry(
         Err(source) => return Ok(Found::Refused { error: failed(source), tag: etag }),
     };
     let object = format!("datasets/{name}/versions/{}/{}", pointer.version, pointer.file);
-    Ok(match open(bytes, object, pointer.version, pointer.sha256) {
+    Ok(match open(bytes, object, (pointer.version, pointer.sha256), format) {
         Ok(loaded) => Found::New { loaded, tag: etag },
         Err(error) => Found::Refused { error, tag: etag },
     })
 }
 
-fn look_at_file(path: &Path, tag: Option<&str>) -> Result<Found, LoadError> {
+fn look_at_file(path: &Path, tag: Option<&str>, format: Option<&'static str>) -> Result<Found, LoadError> {
     let shown = path.display().to_string();
     let failed = |source| LoadError::File { path: shown.clone(), source };
     let about = std::fs::metadata(path).map_err(failed)?;
@@ -328,16 +340,27 @@ fn look_at_file(path: &Path, tag: Option<&str>) -> Result<Found, LoadError> {
     }
     let content = std::fs::read(path).map_err(failed)?;
     let digest = tribunal_core::digest::sha256(&content);
-    Ok(match open(content.into(), shown.clone(), version.clone(), digest) {
+    Ok(match open(content.into(), shown.clone(), (version.clone(), digest), format) {
         Ok(loaded) => Found::New { loaded, tag: Some(version) },
         Err(error) => Found::Refused { error, tag: Some(version) },
     })
 }
 
-fn open(bytes: Bytes, object: String, version: String, digest: String) -> Result<Box<Loaded>, LoadError> {
+fn open(
+    bytes: Bytes,
+    object: String,
+    (version, digest): (String, String),
+    format: Option<&'static str>,
+) -> Result<Box<Loaded>, LoadError> {
     let size = bytes.len() as u64;
     let started = Instant::now();
-    match Dataset::open(bytes) {
+    let opened = Dataset::open(bytes).and_then(|dataset| match format {
+        Some(expected) if expected != dataset.format() => {
+            Err(OpenError::Format { found: dataset.format(), expected })
+        }
+        _ => Ok(dataset),
+    });
+    match opened {
         Ok(dataset) => {
             Ok(Box::new(Loaded { dataset, version, digest, bytes: size, opened_in: started.elapsed() }))
         }

@@ -111,6 +111,21 @@ async fn a_version_that_is_not_sound_is_reported_once_and_the_one_before_stays()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_version_of_another_format_than_its_readers_take_is_refused() {
+    let registry = Registry::with_store(Arc::new(InMemory::new()), "memory");
+    publish(&registry, "1", table(1)).await;
+    let holder = Arc::new(DatasetHolder::published(registry.clone(), "feed").expecting(Dataset::TABLE));
+    assert!(matches!(holder.refresh(LIMIT).await, Refreshed::Changed(_)));
+    publish(&registry, "2", crate::compile(&[]).unwrap().into()).await;
+    tokio::time::advance(REVALIDATE_AFTER).await;
+    let Refreshed::Failed(LoadError::Unsound { source, .. }) = holder.refresh(LIMIT).await else {
+        panic!("it was taken")
+    };
+    assert_eq!(source.to_string(), "it is ip-ranges, and table is read under its name");
+    assert_eq!(answer(&holder).await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_that_is_published_late_is_found_and_one_that_is_withdrawn_stays() {
     let store = Arc::new(InMemory::new());
     let registry = Registry::with_store(Arc::clone(&store) as Arc<dyn ObjectStore>, "memory");

@@ -54,6 +54,14 @@ pub enum OpenError {
         /// Of the file.
         bytes: usize,
     },
+    /// Sound, but of another format than is read under its name.
+    #[error("it is {found}, and {expected} is read under its name")]
+    Format {
+        /// Of the file.
+        found: &'static str,
+        /// What its readers take.
+        expected: &'static str,
+    },
     /// A table that is not sound.
     #[error("the table is not sound")]
     Table(#[from] TableError),
@@ -77,6 +85,13 @@ pub enum Dataset {
 }
 
 impl Dataset {
+    /// Format of [`Dataset::Table`].
+    pub const TABLE: &'static str = "table";
+    /// Format of [`Dataset::Ranges`].
+    pub const RANGES: &'static str = "ip-ranges";
+    /// Format of [`Dataset::MaxMind`].
+    pub const MAXMIND: &'static str = "maxmind";
+
     /// Checks `bytes`, the content of a file; its first bytes say its format.
     ///
     /// # Errors
@@ -98,9 +113,9 @@ impl Dataset {
     /// `table`, `ip-ranges` or `maxmind`.
     pub const fn format(&self) -> &'static str {
         match self {
-            Self::Table(_) => "table",
-            Self::Ranges(_) => "ip-ranges",
-            Self::MaxMind(_) => "maxmind",
+            Self::Table(_) => Self::TABLE,
+            Self::Ranges(_) => Self::RANGES,
+            Self::MaxMind(_) => Self::MAXMIND,
         }
     }
 
