@@ -252,7 +252,8 @@ impl DatasetHolder {
             ))),
             Origin::File(path) => {
                 let (path, format) = (path.clone(), self.format);
-                Some(Box::pin(async move { look_at_file(&path, tag.as_deref(), format) }))
+                let name = self.name.clone();
+                Some(Box::pin(aside(name, move || look_at_file(&path, tag.as_deref(), format))))
             }
             Origin::Given => None,
         }
@@ -319,10 +320,23 @@ async fn look_in_registry(
         Err(source) => return Ok(Found::Refused { error: failed(source), tag: etag }),
     };
     let object = format!("datasets/{name}/versions/{}/{}", pointer.version, pointer.file);
-    Ok(match open(bytes, object, (pointer.version, pointer.sha256), format) {
-        Ok(loaded) => Found::New { loaded, tag: etag },
-        Err(error) => Found::Refused { error, tag: etag },
+    let version = (pointer.version, pointer.sha256);
+    aside(object.clone(), move || {
+        Ok(match open(bytes, object, version, format) {
+            Ok(loaded) => Found::New { loaded, tag: etag },
+            Err(error) => Found::Refused { error, tag: etag },
+        })
     })
+    .await
+}
+
+/// Does what keeps a processor busy on another thread: an event goes on meanwhile.
+async fn aside(
+    path: String,
+    work: impl FnOnce() -> Result<Found, LoadError> + Send + 'static,
+) -> Result<Found, LoadError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(LoadError::File { path, source: error.into() }))
 }
 
 fn look_at_file(path: &Path, tag: Option<&str>, format: Option<&'static str>) -> Result<Found, LoadError> {

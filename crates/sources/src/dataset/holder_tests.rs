@@ -147,9 +147,9 @@ async fn loading_that_takes_longer_than_an_event_goes_on_beside_the_next() {
     let memory = InMemory::new();
     let fast = Registry::with_store(Arc::new(memory.fork()), "memory");
     publish(&fast, "1", table(1)).await;
-    // Each of the two reads takes 1.5 s.
+    // Each of the two reads takes 1.25 s.
     let slow =
-        ThrottleConfig { wait_get_per_call: Duration::from_millis(1_500), ..ThrottleConfig::default() };
+        ThrottleConfig { wait_get_per_call: Duration::from_millis(1_250), ..ThrottleConfig::default() };
     let store = ThrottledStore::new(memory, slow);
     let slow = Registry::with_store(Arc::new(store), "slow");
     publish(&slow, "1", table(1)).await;
