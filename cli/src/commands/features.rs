@@ -7,7 +7,7 @@
 //!
 //! Memory does not grow with the input. What is refused is left out, counted by reason on standard error.
 
-mod read;
+pub(super) mod read;
 mod write;
 
 use std::borrow::Cow;

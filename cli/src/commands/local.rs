@@ -3,13 +3,13 @@
 //!
 //! Entities are read, scored in batches on all processors, and taken in the order in which they were given.
 
-mod pool;
+pub(super) mod pool;
 mod steps;
 
 use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,10 +38,14 @@ const REQUEST: &str = "local";
 /// Time for loading the address ranges of a folder.
 const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
-/// Scores entities in this process.
-pub(super) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
-    let registry = folder_registry(&args.models)?;
-    let holder = Arc::new(match &args.dataset {
+/// The steps on the models of a folder; `ranges` and `sources` are files.
+pub(super) async fn open(
+    models: &Path,
+    ranges: Option<&Path>,
+    sources: Option<&Path>,
+) -> anyhow::Result<Steps> {
+    let registry = folder_registry(models)?;
+    let holder = Arc::new(match ranges {
         Some(path) => DatasetHolder::given(RANGES, Dataset::Ranges(Box::new(open_ranges(path)?))),
         None => DatasetHolder::published(registry.clone(), RANGES).expecting(Dataset::RANGES),
     });
@@ -49,9 +53,14 @@ pub(super) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome>
         return Err(error.into());
     }
     let ranges = Ranges::of(&holder);
-    let open = |file: &PathBuf| Asker::open(file, Some(registry.clone()), Some(Arc::clone(&holder)));
-    let asker = args.sources.as_ref().map(open).transpose()?;
-    let steps = Steps::load(&registry, ranges, asker).await?;
+    let open = |file: &Path| Asker::open(file, Some(registry.clone()), Some(Arc::clone(&holder)));
+    let asker = sources.map(open).transpose()?;
+    Steps::load(&registry, ranges, asker).await
+}
+
+/// Scores entities in this process.
+pub(super) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
+    let steps = open(&args.models, args.dataset.as_deref(), args.sources.as_deref()).await?;
     for problem in steps.problems() {
         show::note(&format!("warning: {}", crate::output::escape(&problem)));
     }
@@ -228,7 +237,7 @@ impl Batches {
     }
 }
 
-fn item(entity: &Entity, given: Given, requested_at: &str) -> Item {
+pub(super) fn item(entity: &Entity, given: Given, requested_at: &str) -> Item {
     Item {
         entity: entity.name().to_owned(),
         kind: entity.kind(),

@@ -5,6 +5,7 @@ mod completions;
 mod dataset;
 mod dlq;
 mod enqueue;
+mod evaluate;
 mod features;
 mod get;
 mod lexicon;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Models(models::Args),
     /// Inspect a model file, compute its answers, compare them with the trainer's, or compile it.
     Model(model::Args),
+    /// Score a labelled file in this process, and say how good the scores are.
+    Evaluate(evaluate::Args),
     /// Show, check and publish the intelligence sources that extraction asks.
     Sources(sources::Args),
     /// Compute the features of entities, here and now; or print their schema.
@@ -86,6 +89,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Status(args) => Box::pin(status::run(args, globals)).await,
         Command::Publish(args) => Box::pin(models::publish(args, globals)).await,
         Command::Models(args) => Box::pin(models::run(args, globals)).await,
+        Command::Evaluate(args) => Box::pin(evaluate::run(args, globals)).await,
         Command::Sources(args) => Box::pin(sources::run(args, globals)).await,
         Command::Completions(args) => completions::run(&args),
         Command::Model(args) => model::run(args, &globals),

@@ -11,17 +11,17 @@ use crate::input::{MAX_LINE_BYTES, Refused};
 type Source = BufReader<Box<dyn io::Read>>;
 
 /// One entity as it was given.
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Line of the file, from one.
-    pub(super) line: Option<u64>,
+    pub(crate) line: Option<u64>,
     /// The entity.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What else stood in the row.
-    pub(super) carried: Map<String, Value>,
+    pub(crate) carried: Map<String, Value>,
 }
 
 /// The entities of an input, in its order.
-pub(super) enum Records {
+pub(crate) enum Records {
     /// Given as arguments.
     Texts(std::vec::IntoIter<String>),
     /// One a line.
@@ -34,12 +34,12 @@ pub(super) enum Records {
 
 impl Records {
     /// Of arguments.
-    pub(super) fn of_texts(texts: Vec<String>) -> Self {
+    pub(crate) fn of_texts(texts: Vec<String>) -> Self {
         Self::Texts(texts.into_iter())
     }
 
     /// Of a file, whose format is told by its first line.
-    pub(super) fn open(source: Box<dyn io::Read>) -> anyhow::Result<Self> {
+    pub(crate) fn open(source: Box<dyn io::Read>) -> anyhow::Result<Self> {
         let mut source = BufReader::with_capacity(1 << 16, source);
         let start = source.fill_buf()?;
         let bom = usize::from(start.starts_with(b"\xef\xbb\xbf")) * 3;
@@ -70,7 +70,7 @@ impl Records {
     }
 
     /// Names of the columns, in their order, where the input says them before the first row.
-    pub(super) fn columns(&self) -> Vec<String> {
+    pub(crate) fn columns(&self) -> Vec<String> {
         match self {
             Self::Csv { columns, .. } => columns.clone(),
             _ => Vec::new(),

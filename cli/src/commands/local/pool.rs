@@ -11,7 +11,7 @@ const AHEAD: usize = 4;
 
 /// Gives every piece that `next` yields to one of `workers` threads, and hands what `work` makes of it to
 /// `take`, in order. Ends at the first error of `next` or `take`.
-pub(super) fn in_order<T: Send, R: Send>(
+pub(crate) fn in_order<T: Send, R: Send>(
     workers: usize,
     mut next: impl FnMut() -> anyhow::Result<Option<T>>,
     work: impl Fn(T) -> R + Sync,

@@ -20,7 +20,7 @@ use crate::commands::asker::Asker;
 const BATCH: &str = "local";
 
 /// The steps of the state machine.
-pub(super) struct Steps {
+pub(crate) struct Steps {
     extraction: Extraction,
     ranges: Ranges,
     asker: Option<Asker>,
@@ -37,7 +37,7 @@ struct Member {
 
 impl Steps {
     /// Loads what a registry has in force. A model that cannot be loaded abstains, as it does when deployed.
-    pub(super) async fn load(
+    pub(crate) async fn load(
         registry: &Registry,
         ranges: Ranges,
         asker: Option<Asker>,
@@ -59,8 +59,18 @@ impl Steps {
         Ok(Self { extraction, ranges, asker, predictors, definition, definition_digest: digest })
     }
 
+    /// The same, without reasons: they take most of the time.
+    pub(crate) fn without_reasons(mut self) -> Self {
+        for member in &mut self.predictors {
+            if let Ok(predictor) = &mut member.predictor {
+                predictor.leave_out_contributions();
+            }
+        }
+        self
+    }
+
     /// Models that could not be loaded, and why.
-    pub(super) fn problems(&self) -> Vec<String> {
+    pub(crate) fn problems(&self) -> Vec<String> {
         self.predictors
             .iter()
             .filter_map(|member| {
@@ -71,7 +81,7 @@ impl Steps {
     }
 
     /// Scores a batch, one score per item.
-    pub(super) fn score(&self, items: &[Item]) -> anyhow::Result<Vec<Score>> {
+    pub(crate) fn score(&self, items: &[Item]) -> anyhow::Result<Vec<Score>> {
         let started_at = items.first().map(|item| item.requested_at.clone()).unwrap_or_default();
         let input = ExtractInput {
             input: json!({"batch": BATCH, "items": items}),
