@@ -12,7 +12,7 @@ const DLQ_URL: &str = "TRIBUNAL_DLQ_URL";
 fn main() -> ExitCode {
     start(async || {
         let environment = Environment::read(&[STATE_MACHINE_ARN, DLQ_URL], &[])?;
-        let config = sdk::config().await;
+        let config = sdk::function_config();
         Ok(Dispatch::new(
             StateMachine::new(&config, environment.get(STATE_MACHINE_ARN)),
             Queue::new(&config, environment.get(DLQ_URL)),

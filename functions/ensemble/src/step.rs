@@ -91,7 +91,8 @@ impl Ensemble<DynamoStore> {
         let environment = Environment::read(&[REGISTRY, TABLE, TTL_DAYS], &[QUEUE_URL])?;
         let ttl = Ttl::parse(environment.get(TTL_DAYS))?;
         let registry = Registry::open(environment.get(REGISTRY)).map_err(ConfigError::Registry)?;
-        let (definitions, config) = futures::join!(Definitions::start(registry, RETRY_AFTER), sdk::config());
+        let definitions = Definitions::start(registry, RETRY_AFTER).await;
+        let config = sdk::function_config();
         let queue = environment.optional(QUEUE_URL).map(|url| SqsQueue::new(&config, url));
         let store = DynamoStore::new(&config, environment.get(TABLE));
         let step = Self::new(definitions, store, ttl).with_queue(queue);

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     tribunal_runtime::start(async || {
         let environment = Environment::read(&["TRIBUNAL_REGISTRY"], &["TRIBUNAL_SOURCE_TABLE"])?;
         let registry = Registry::open(environment.get("TRIBUNAL_REGISTRY"))?;
-        let config = sdk::config().await;
+        let config = sdk::function_config();
         let mut context = Context { secrets: Arc::new(SecretsManager::new(&config)), ..Context::local() };
         if let Some(table) = environment.optional("TRIBUNAL_SOURCE_TABLE") {
             context.stores = Stores {
