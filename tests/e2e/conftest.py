@@ -21,6 +21,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 TRIBUNAL = ROOT / "target/release/tribunal"
+SOURCES = ROOT / "tests/e2e/sources.toml"
 CREDENTIALS = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -178,7 +179,8 @@ def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stack")
     process, endpoint = start_ministack(folder / "ministack.log")
     try:
-        subprocess.run([ROOT / "scripts/deploy-local.sh", endpoint, folder], cwd=ROOT, check=True, timeout=300)
+        deploy = [ROOT / "scripts/deploy-local.sh", endpoint, folder, "-c", f"sources={SOURCES}"]
+        subprocess.run(deploy, cwd=ROOT, check=True, timeout=300)
         outputs = next(iter(json.loads((folder / "outputs.json").read_text()).values()))
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
         environment |= CREDENTIALS | {"AWS_ENDPOINT_URL": endpoint, "NO_COLOR": "1"}
