@@ -1,10 +1,10 @@
 # The menu of developer commands. `make` alone prints it.
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-stop test test-unit test-e2e sanitize fuzz lint fmt package dataset train golden bench-forest clean
+.PHONY: help demo demo-stop test test-unit test-e2e sanitize fuzz lint fmt package dataset train golden bench-forest bench-sources clean
 
 help: ## Print this menu
 	@echo "Tribunal: scores domain names and IP addresses. Commands:"
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Build, start a local AWS, deploy to it, and score sample entities end to end
 	@scripts/demo.sh
@@ -48,6 +48,9 @@ golden: ## Make the trainers' reference outputs of tests/golden anew
 
 bench-forest: ## Compare crates/forest with its peers; writes bench/results and docs/performance.md
 	@bench/run.sh
+
+bench-sources: ## Measure sources and extraction; writes bench/results and docs/performance-sources.md
+	@bench/sources/run.sh
 
 clean: ## Remove what was built, installed and started here
 	@scripts/local-aws.sh stop

@@ -161,6 +161,7 @@ fn entry(file: &[u8], at: usize) -> Result<(String, Range<usize>), ContainerErro
 }
 
 /// The four bytes at `at` as a number. Panics when the slice ends before: the caller has checked lengths.
+#[inline]
 pub fn read_u32(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0_u8; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
@@ -168,6 +169,7 @@ pub fn read_u32(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// The eight bytes at `at` as a number. Panics when the slice ends before: the caller has checked lengths.
+#[inline]
 pub fn read_u64(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0_u8; 8];
     word.copy_from_slice(&bytes[at..at + 8]);

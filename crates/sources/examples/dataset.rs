@@ -1,6 +1,7 @@
 //! A data set of a million domains and 400,000 ranges: time to load it, memory, lookups per second on one core.
 //!
-//! `cargo run --release --example dataset -p tribunal-sources -- [--json] [--fst]`
+//! `cargo run --release --example dataset -p tribunal-sources -- [--json] [--fst]`; or in parts, for others to measure:
+//! `-- --csv FILE` and `-- --build FILE` write the list and the data set, `-- --measure FILE` measures that.
 //!
 //! A generator with a fixed seed makes the list; the library builds the file. A process of its own then loads it, so
 //! that the memory is that of the data set alone, and looks up names and addresses in random order. Every answer is
@@ -199,6 +200,12 @@ fn main() -> Fallible<()> {
         && flag == "--measure"
     {
         return Ok(writeln!(out, "{}", measure(Path::new(path))?)?);
+    }
+    if let [flag, path] = arguments.as_slice()
+        && matches!(flag.as_str(), "--build" | "--csv")
+    {
+        let bytes = if flag == "--csv" { csv().into_bytes() } else { build()? };
+        return Ok(std::fs::write(path, bytes)?);
     }
     let folder = tempfile::tempdir()?;
     let path: PathBuf = folder.path().join("generated.tds");
