@@ -9,6 +9,7 @@ use std::time::Duration;
 use object_store::memory::InMemory;
 use tribunal_sources::config::QuotaConfig;
 use tribunal_sources::dataset::{BuildOptions, Builder};
+use tribunal_sources::declare::{MAX_FEATURES, MAX_SOURCES};
 use tribunal_sources::quota::{Grant, Level, Quota};
 use tribunal_sources::source::Cause;
 use tribunal_sources::{MAX_EVIDENCE, Stores};
@@ -349,4 +350,31 @@ async fn evidence_is_shed_before_a_batch_outgrows_what_a_state_machine_carries()
     let kept = [batch_with(0).await, batch_with(700).await, batch_with(1_600).await];
     assert!(kept[0] > kept[1] && kept[1] > kept[2], "{kept:?}");
     assert_eq!(kept[2], 0, "what is left is features");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_batch_of_all_that_may_be_declared_fits_into_a_state_machine() {
+    let bench = Bench::new();
+    let names: Vec<String> =
+        (0..MAX_BATCH_ENTITIES).map(|n| format!("secure-login-{n}.accounts.evil-site.com")).collect();
+    let rows: String = names.iter().map(|name| format!("{name},0.123456789,{}\n", "x".repeat(128))).collect();
+    bench.publish("1", &format!("entity,n,feed\n{rows}")).await;
+    let mut text = "[sources.sightings]\ndataset = { name = \"sightings\" }\n".to_owned();
+    for n in 0..MAX_FEATURES {
+        text.push_str(&format!("[[sources.sightings.features]]\nname = \"f{n}{}\"\n", "_".repeat(60)));
+        text.push_str("field = \"n\"\nmin = -1.0\n");
+    }
+    text.push_str("[[sources.sightings.evidence]]\nfact = \"seen\"\nvalue = \"feed\"\n");
+    for n in 1..MAX_SOURCES {
+        text.push_str(&format!(
+            "[sources.source-{n}-of-a-name-of-its-own]\nquota = {{ requests = 1, per_s = 60 }}\n"
+        ));
+        text.push_str("http = { url = \"https://intel.example/{entity}\" }\n");
+    }
+    bench.declare(&text).await;
+    let batch = scored(&bench.start().await, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let bytes = serde_json::to_vec(&batch).unwrap().len();
+    assert_eq!((batch.rows[0].sources.len(), batch.rows.len()), (MAX_SOURCES, MAX_BATCH_ENTITIES));
+    assert!(bytes <= MAX_OUTPUT_BYTES, "{bytes} bytes");
+    assert!(batch.rows.iter().all(|row| row.values.iter().flatten().count() >= MAX_FEATURES));
 }
