@@ -186,6 +186,10 @@ impl Desk {
         for (name, refreshed) in others {
             match refreshed {
                 Refreshed::Failed(error) => log_failure("data_set_failed", &chain(&error)),
+                // Without address ranges every score says `skipped`; a data set that a source names ought to be there.
+                Refreshed::Absent if name != RANGES => {
+                    log_failure("data_set_absent", &format!("data set {name} is not published"));
+                }
                 Refreshed::Changed(loaded) => {
                     let mut log = EventLog::new(FUNCTION);
                     log.field("event", "data_set_loaded");
