@@ -13,9 +13,6 @@ use crate::forest::{Aggregation, Forest, check_features, check_outputs, check_tr
 use crate::input::InputStep;
 use crate::tree::Nodes;
 
-/// Bytes that are read at once: they are still in the cache when they are summed.
-const PIECE: usize = 256 << 10;
-
 fn unsound(reason: impl Into<String>) -> ParseError {
     ParseError::Compiled { reason: reason.into() }
 }
@@ -33,14 +30,8 @@ fn from_reader(mut reader: impl Read, length: u64) -> Result<Forest, ParseError>
     check_preamble(&preamble, length)?;
     let mut lines = Pages::zeroed(length as usize / LINE);
     lines[0] = first[0];
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(bytemuck::bytes_of(&Preamble { checksum: 0, ..preamble }));
-    for piece in lines[1..].chunks_mut(PIECE / LINE) {
-        let bytes = bytemuck::cast_slice_mut(piece);
-        reader.read_exact(bytes).map_err(short)?;
-        sum.update(bytes);
-    }
-    check_sum(&preamble, sum.finalize())?;
+    reader.read_exact(bytemuck::cast_slice_mut(&mut lines[1..])).map_err(short)?;
+    check_sum(&preamble, &lines)?;
     let file = Lines::from(lines);
     let end = LINE + u32::from_le(preamble.header_bytes) as usize;
     let header =
@@ -71,8 +62,12 @@ fn check_preamble(preamble: &Preamble, length: u64) -> Result<(), ParseError> {
     }
 }
 
-fn check_sum(preamble: &Preamble, found: u32) -> Result<(), ParseError> {
-    let declared = u32::from_le(preamble.checksum);
+fn check_sum(preamble: &Preamble, lines: &[Line]) -> Result<(), ParseError> {
+    let unsummed = Preamble { checksum: 0, ..*preamble };
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(bytemuck::bytes_of(&unsummed));
+    crc.update(bytemuck::cast_slice(&lines[1..]));
+    let (found, declared) = (crc.finalize(), u32::from_le(preamble.checksum));
     match found == declared {
         true => Ok(()),
         false => Err(unsound(format!("checksum {found:08x}, the file says {declared:08x}"))),

@@ -7,12 +7,9 @@
 //!
 //! On Linux the kernel is asked for them ("madvise", which is how most systems have transparent huge pages set up);
 //! where it refuses, nothing is lost. Buffers of less than half of such a page are left alone.
-//!
-//! The kernel gives memory that is zero already, the allocator does not say whether it does: so a large buffer is
-//! mapped, and not written to once more before it is read into. That was a tenth of the time of loading a model.
 #![expect(unsafe_code, reason = "aligned memory that is not a vector's, and the system call")]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -26,15 +23,8 @@ pub(crate) struct Pages {
     /// Of `len` initialised lines; dangling if there are none.
     start: NonNull<Line>,
     len: usize,
-    memory: Memory,
-}
-
-/// Where the memory is from, to which it goes back.
-enum Memory {
-    None,
-    Allocated(Layout),
-    #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-    Mapped(#[expect(dead_code, reason = "gives itself back")] linux::Mapping),
+    /// What was allocated; nothing, if its size is 0.
+    layout: Layout,
 }
 
 // SAFETY: the memory is owned, and reached through borrows of the owner only.
@@ -46,87 +36,49 @@ impl Pages {
     /// So many lines of zeros.
     pub(crate) fn zeroed(len: usize) -> Self {
         let bytes = len.saturating_mul(LINE);
-        if bytes == 0 {
-            return Self { start: NonNull::dangling(), len: 0, memory: Memory::None };
-        }
-        #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-        if bytes >= HUGE / 2
-            && let Some((mapping, start)) = linux::Mapping::zeroed(bytes)
-        {
-            return Self { start, len, memory: Memory::Mapped(mapping) };
-        }
-        let Ok(layout) = Layout::from_size_align(bytes, LINE) else {
+        let (size, align) =
+            if bytes < HUGE / 2 { (bytes, LINE) } else { (bytes.next_multiple_of(HUGE), HUGE) };
+        let Ok(layout) = Layout::from_size_align(size, align) else {
             handle_alloc_error(Layout::new::<Line>());
         };
-        // SAFETY: the size is not 0.
-        match NonNull::new(unsafe { alloc_zeroed(layout) }.cast()) {
-            Some(start) => Self { start, len, memory: Memory::Allocated(layout) },
+        if size == 0 {
+            return Self { start: NonNull::dangling(), len: 0, layout };
+        }
+        // SAFETY: the size is not 0; what is allocated is zeroed before anyone reads it.
+        let start = unsafe {
+            if align == LINE {
+                alloc_zeroed(layout)
+            } else {
+                let start = alloc(layout);
+                if !start.is_null() {
+                    ask_for_huge_pages(start, size);
+                    start.write_bytes(0, bytes);
+                }
+                start
+            }
+        };
+        match NonNull::new(start.cast()) {
+            Some(start) => Self { start, len, layout },
             None => handle_alloc_error(layout),
         }
     }
 }
 
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod linux {
+/// # Safety
+/// `size` bytes behind `start`, which is at the start of a large page.
+#[cfg(target_os = "linux")]
+unsafe fn ask_for_huge_pages(start: *mut u8, size: usize) {
     use std::ffi::{c_int, c_void};
-    use std::ptr::{NonNull, null_mut};
-
-    use super::{HUGE, Line};
-
     unsafe extern "C" {
-        fn mmap(
-            start: *mut c_void,
-            size: usize,
-            protection: c_int,
-            flags: c_int,
-            file: c_int,
-            offset: isize,
-        ) -> *mut c_void;
-        fn munmap(start: *mut c_void, size: usize) -> c_int;
         fn madvise(start: *mut c_void, size: usize, advice: c_int) -> c_int;
     }
-    const PROT_READ: c_int = 1;
-    const PROT_WRITE: c_int = 2;
-    const MAP_PRIVATE: c_int = 2;
-    const MAP_ANONYMOUS: c_int = 0x20;
     const MADV_HUGEPAGE: c_int = 14;
-
-    /// What was mapped.
-    pub(super) struct Mapping {
-        start: NonNull<c_void>,
-        size: usize,
-    }
-
-    impl Mapping {
-        /// Memory of its own, and in it the start of a large page with that many bytes of zeros behind it, of which
-        /// there are some; `None` when the system has no such memory.
-        pub(super) fn zeroed(bytes: usize) -> Option<(Self, NonNull<Line>)> {
-            // A page more: wherever the mapping starts, an aligned place is in its first large page.
-            let used = bytes.checked_next_multiple_of(HUGE)?;
-            let size = used.checked_add(HUGE)?;
-            // SAFETY: a new mapping, where the kernel likes, of no file.
-            let start =
-                unsafe { mmap(null_mut(), size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) };
-            if start.addr() == usize::MAX {
-                return None;
-            }
-            let mapping = Self { start: NonNull::new(start)?, size };
-            // SAFETY: less than a large page further on, and the mapping is one longer than what is used.
-            let aligned = unsafe { mapping.start.byte_add(start.addr().wrapping_neg() % HUGE) };
-            // SAFETY: within the mapping. The advice changes the size of pages, not what is in them. A refusal is as
-            // good as none.
-            let _ = unsafe { madvise(aligned.as_ptr(), used, MADV_HUGEPAGE) };
-            Some((mapping, aligned.cast()))
-        }
-    }
-
-    impl Drop for Mapping {
-        fn drop(&mut self) {
-            // SAFETY: mapped with this size, and given back once.
-            let _ = unsafe { munmap(self.start.as_ptr(), self.size) };
-        }
-    }
+    // SAFETY: the advice changes the size of pages, not what is in them. A refusal is as good as none.
+    let _ = unsafe { madvise(start.cast(), size, MADV_HUGEPAGE) };
 }
+
+#[cfg(not(target_os = "linux"))]
+unsafe fn ask_for_huge_pages(_start: *mut u8, _size: usize) {}
 
 impl Deref for Pages {
     type Target = [Line];
@@ -146,9 +98,9 @@ impl DerefMut for Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        if let Memory::Allocated(layout) = self.memory {
+        if self.layout.size() > 0 {
             // SAFETY: allocated with this layout.
-            unsafe { dealloc(self.start.as_ptr().cast(), layout) };
+            unsafe { dealloc(self.start.as_ptr().cast(), self.layout) };
         }
     }
 }
