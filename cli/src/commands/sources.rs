@@ -82,6 +82,11 @@ fn println_end() -> std::io::Result<()> {
 
 /// A declaration in a file, checked.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Declaration> {
+    Ok(read_whole(path)?.0)
+}
+
+/// A declaration in a file, checked, and the bytes that it was read from.
+fn read_whole(path: &Path) -> anyhow::Result<(Declaration, Vec<u8>)> {
     let name = shown(path);
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?.len();
     if size > MAX_DECLARATION_BYTES as u64 {
@@ -89,7 +94,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Declaration> {
         return Err(Failure::usage(message).into());
     }
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {name}"))?;
-    parse(&name, &bytes)
+    Ok((parse(&name, &bytes)?, bytes))
 }
 
 fn parse(name: &str, bytes: &[u8]) -> anyhow::Result<Declaration> {
@@ -144,7 +149,7 @@ pub(crate) fn open(name: &str, declaration: &Declaration, context: &Context) -> 
 }
 
 async fn publish(file: &Path, folder: Option<&Path>, globals: &Globals) -> anyhow::Result<Outcome> {
-    let declaration = read(file)?;
+    let (declaration, bytes) = read_whole(file)?;
     let registry = match folder {
         Some(folder) => folder_registry(folder)?,
         None => bucket_registry(&Stack::connect(globals).await?).await?,
@@ -152,7 +157,6 @@ async fn publish(file: &Path, folder: Option<&Path>, globals: &Globals) -> anyho
     // As a deployment opens it: without a folder for paths.
     let context = Context { folder: None, ..context_of(file, Some(registry.clone()), None) };
     open(&shown(file), &declaration, &context)?;
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", shown(file)))?;
     let pointer = registry
         .publish_sources(bytes.into())
         .await

@@ -29,11 +29,21 @@ impl Registry {
     /// # Errors
     /// When an object is missing, too large, or not the one that is meant; and when the store fails.
     pub async fn load_sources(&self) -> Result<Option<Declared>, RegistryError> {
-        let Some(pointer) = self.sources_pointer().await? else { return Ok(None) };
+        match self.sources_pointer().await? {
+            Some(pointer) => self.load_sources_version(pointer).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The declaration of sources that a pointer names.
+    ///
+    /// # Errors
+    /// As [`Registry::load_sources`].
+    pub async fn load_sources_version(&self, pointer: Pointer) -> Result<Declared, RegistryError> {
         let object = layout::sources_declaration(&pointer.version);
         let bytes = self.read(&object, MAX_MANIFEST_BYTES).await?;
         let digest = check_digest(&object, &bytes, &layout::sources_pointer(), &pointer.digest)?;
-        Ok(Some(Declared { bytes, digest, version: pointer.version, object }))
+        Ok(Declared { bytes, digest, version: pointer.version, object })
     }
 
     /// Which declaration of sources is in force; `None` when none is published.

@@ -16,7 +16,7 @@ pub const MAX_DECLARATION_BYTES: usize = 256 * 1024;
 pub const MAX_SOURCES: usize = 16;
 /// Most features of all sources, likewise.
 pub const MAX_FEATURES: usize = 48;
-/// Most values of the longest time that a source, or a batch, may be given.
+/// The longest that a source, or a batch, may be given, in milliseconds.
 pub const MAX_TIMEOUT_MS: u64 = 6_000;
 
 /// What is wrong with one key.

@@ -117,7 +117,9 @@ impl Desk {
             asking: Mutex::new(Arc::new(Asking::nothing()?)),
             looked: Mutex::new(Instant::now()),
         };
-        desk.load_declaration(limit).await;
+        // The address ranges are the largest file: they are fetched while the declaration is.
+        let (ranges, ()) = join(desk.ranges.refresh(limit), desk.load_declaration(limit)).await;
+        tell(RANGES, ranges);
         desk.refresh_datasets(limit).await;
         Ok(desk)
     }
@@ -170,11 +172,13 @@ impl Desk {
     async fn changed_declaration(&self) -> Result<Option<Asking>, DeclaredError> {
         let known = self.asking().digest.clone();
         let pointer = self.registry.sources_pointer().await?;
-        if pointer.map(|pointer| pointer.digest) == known {
+        if pointer.as_ref().map(|pointer| &pointer.digest) == known.as_ref() {
             return Ok(None);
         }
-        Ok(Some(match self.registry.load_sources().await? {
-            Some(declared) => Asking::declared(&declared, &self.context)?,
+        Ok(Some(match pointer {
+            Some(pointer) => {
+                Asking::declared(&self.registry.load_sources_version(pointer).await?, &self.context)?
+            }
             None => Asking::nothing()?,
         }))
     }
@@ -184,23 +188,28 @@ impl Desk {
         let (ranges, mut others) = join(self.ranges.refresh(limit), asking.sources.refresh(limit)).await;
         others.push((RANGES.to_owned(), ranges));
         for (name, refreshed) in others {
-            match refreshed {
-                Refreshed::Failed(error) => log_failure("data_set_failed", &chain(&error)),
-                // Without address ranges every score says `skipped`; a data set that a source names ought to be there.
-                Refreshed::Absent if name != RANGES => {
-                    log_failure("data_set_absent", &format!("data set {name} is not published"));
-                }
-                Refreshed::Changed(loaded) => {
-                    let mut log = EventLog::new(FUNCTION);
-                    log.field("event", "data_set_loaded");
-                    log.field("data_set", name);
-                    log.field("version", loaded.version.as_str());
-                    log.field("bytes", loaded.bytes);
-                    log.emit();
-                }
-                _ => {}
-            }
+            tell(&name, refreshed);
         }
+    }
+}
+
+/// Logs what became of looking at a data set, where something did.
+fn tell(name: &str, refreshed: Refreshed) {
+    match refreshed {
+        Refreshed::Failed(error) => log_failure("data_set_failed", &chain(&error)),
+        // Without address ranges every score says `skipped`; a data set that a source names ought to be there.
+        Refreshed::Absent if name != RANGES => {
+            log_failure("data_set_absent", &format!("data set {name} is not published"));
+        }
+        Refreshed::Changed(loaded) => {
+            let mut log = EventLog::new(FUNCTION);
+            log.field("event", "data_set_loaded");
+            log.field("data_set", name);
+            log.field("version", loaded.version.as_str());
+            log.field("bytes", loaded.bytes);
+            log.emit();
+        }
+        _ => {}
     }
 }
 
