@@ -164,6 +164,14 @@ pub enum PredictError {
         /// Features of a row.
         n_features: usize,
     },
+    /// The unknown features are neither those of one row nor those of all.
+    #[error("{len} marks of unknown features, must be {expected} or as many as there are values")]
+    UnknownLength {
+        /// Length of the slice.
+        len: usize,
+        /// Features of a row.
+        expected: usize,
+    },
     /// The model is a regression.
     #[error("objective {objective} does not give a probability")]
     NoProbability {

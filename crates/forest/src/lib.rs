@@ -1,7 +1,7 @@
 //! Tree-ensemble inference that agrees with the trainer bit for bit.
 //!
 //! [`Forest::parse`] reads a model file, checks it whole, and brings it into one form; the forest then
-//! answers [`Forest::margins`], [`Forest::probabilities`] and [`Forest::contributions`].
+//! answers [`Forest::margins`], [`Forest::probabilities`], [`Forest::contributions`] and [`Forest::bounds`].
 //!
 //! Shapes: rows are row-major, `n x n_features`, `f32`, and `NaN` is a missing value. Results are one `f64`
 //! per row: the margin (before the link function) or the probability of class 1 (after it).
@@ -32,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bounds;
 #[cfg(feature = "catboost")]
 mod catboost;
 mod compiled;

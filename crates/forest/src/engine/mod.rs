@@ -16,7 +16,7 @@ mod real;
 mod reference;
 mod slots;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::{Arc, OnceLock};
 

@@ -98,12 +98,19 @@ impl Nodes {
     pub(crate) fn goes_left(&self, node: Node, row: &[f32]) -> bool {
         match node {
             Node::Leaf { .. } | Node::Vector { .. } => false,
-            Node::Numeric { feature, missing, threshold, .. } => {
-                numeric_goes_left(row[usize::from(feature)], threshold, missing)
+            Node::Numeric { feature, .. } | Node::Categorical { feature, .. } => {
+                self.value_goes_left(node, row[usize::from(feature)])
             }
-            Node::Categorical { feature, rule, set, .. } => {
-                category_goes_left(row[usize::from(feature)], &self.sets[set as usize], rule)
-            }
+        }
+    }
+
+    /// Whether a row with the value `x` of its feature goes left at `node`; `false` at a leaf.
+    #[inline]
+    pub(crate) fn value_goes_left(&self, node: Node, x: f32) -> bool {
+        match node {
+            Node::Leaf { .. } | Node::Vector { .. } => false,
+            Node::Numeric { missing, threshold, .. } => numeric_goes_left(x, threshold, missing),
+            Node::Categorical { rule, set, .. } => category_goes_left(x, &self.sets[set as usize], rule),
         }
     }
 }
