@@ -82,6 +82,7 @@ impl Forest {
             return Err(self.no_probability());
         }
         self.margins(rows, out)?;
+<<<<<<< HEAD
         self.margins_to_probabilities(out)
     }
 
@@ -94,6 +95,20 @@ impl Forest {
             return Err(self.no_probability());
         }
         match self.link {
+=======
+        self.to_probabilities(out)
+    }
+
+    /// Makes margins (`n x n_outputs`, of rows or of bounds) probabilities, in place.
+    ///
+    /// # Errors
+    /// [`PredictError::NoProbability`] when the model is a regression; the margins stay as they are then.
+    pub fn to_probabilities(&self, margins: &mut Vec<f64>) -> Result<(), PredictError> {
+        match self.link {
+            link if !link.gives_probabilities() => {
+                return Err(PredictError::NoProbability { objective: self.objective.clone() });
+            }
+>>>>>>> 49d9dc2 (Carry explanations and bounds from the predictors to the score, and let a definition say more)
             Link::Logit => self.apply(Link::Logistic { slope: 1.0 }, margins),
             Link::SoftmaxClass => self.apply(Link::Softmax, margins),
             link => self.apply(link, margins),
