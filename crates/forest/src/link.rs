@@ -79,23 +79,9 @@ impl Forest {
     pub fn probabilities(&self, rows: &[f32], out: &mut Vec<f64>) -> Result<(), PredictError> {
         if !self.link.gives_probabilities() {
             out.clear();
-            return Err(self.no_probability());
+            return Err(PredictError::NoProbability { objective: self.objective.clone() });
         }
         self.margins(rows, out)?;
-<<<<<<< HEAD
-        self.margins_to_probabilities(out)
-    }
-
-    /// What [`Forest::probabilities`] makes of margins, in place: `n x n_outputs`.
-    ///
-    /// # Errors
-    /// [`PredictError::NoProbability`] when the model is a regression.
-    pub fn margins_to_probabilities(&self, margins: &mut Vec<f64>) -> Result<(), PredictError> {
-        if !self.link.gives_probabilities() {
-            return Err(self.no_probability());
-        }
-        match self.link {
-=======
         self.to_probabilities(out)
     }
 
@@ -108,16 +94,11 @@ impl Forest {
             link if !link.gives_probabilities() => {
                 return Err(PredictError::NoProbability { objective: self.objective.clone() });
             }
->>>>>>> 49d9dc2 (Carry explanations and bounds from the predictors to the score, and let a definition say more)
             Link::Logit => self.apply(Link::Logistic { slope: 1.0 }, margins),
             Link::SoftmaxClass => self.apply(Link::Softmax, margins),
             link => self.apply(link, margins),
         }
         Ok(())
-    }
-
-    fn no_probability(&self) -> PredictError {
-        PredictError::NoProbability { objective: self.objective.clone() }
     }
 
     /// What the trainer's own `predict` gives for row-major `rows`, replacing the contents of `out`: `n x
