@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 use tribunal_core::Score;
-use tribunal_core::message::{Contribution, Evidence};
+use tribunal_core::message::Evidence;
+use tribunal_core::score::Reason;
 
 use super::reason;
 use super::scores::{bar, risk, tint, verdict};
@@ -22,9 +23,9 @@ pub(crate) fn write<'a>(
         writeln!(out, "\nPredictors")?;
         predictors(out, screen, score)?;
     }
-    if !score.contributions.is_empty() {
+    if !score.reasons.is_empty() {
         writeln!(out, "\nStrongest reasons (above zero moves towards malicious)")?;
-        contributions(out, screen, &score.contributions, meaning)?;
+        reasons(out, screen, &score.reasons, meaning)?;
     }
     if !score.evidence.is_empty() {
         writeln!(out, "\nEvidence")?;
@@ -121,19 +122,19 @@ fn predictors(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result
     write_table(out, &rows)
 }
 
-fn contributions<'a>(
+fn reasons<'a>(
     out: &mut impl Write,
     screen: Screen,
-    contributions: &[Contribution],
+    reasons: &[Reason],
     meaning: impl Fn(&str) -> Option<&'a str>,
 ) -> io::Result<()> {
-    let mut rows = table(screen, &["contribution", "feature", "value", "what it says"]);
-    for c in contributions {
+    let mut rows = table(screen, &["points", "feature", "value", "what it says"]);
+    for r in reasons {
         rows.add_row([
-            number(format!("{:+.3}", c.contribution)),
-            foreign(&c.feature),
-            number(reason::value(c.value)),
-            foreign(meaning(&c.feature).unwrap_or("")),
+            number(format!("{:+.1}", r.points)),
+            foreign(&r.feature),
+            number(reason::value(r.value)),
+            foreign(meaning(&r.feature).unwrap_or("")),
         ]);
     }
     write_table(out, &rows)

@@ -1,23 +1,23 @@
-//! A contribution in words.
+//! A reason in words.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use tribunal_core::message::Contribution;
+use tribunal_core::score::Reason;
 use tribunal_core::{Score, Verdict};
 use tribunal_features::Lexicon;
 
-/// The contribution that explains a score best: the strongest, and of an alarm the strongest towards it.
-pub(crate) fn top(score: &Score) -> Option<&Contribution> {
+/// The reason that explains a score best: the strongest, and of an alarm the strongest towards it.
+pub(crate) fn top(score: &Score) -> Option<&Reason> {
     let alarm = matches!(score.verdict, Verdict::Malicious | Verdict::Suspicious);
-    let fits = |c: &&Contribution| c.contribution > 0.0 || !alarm;
-    score.contributions.iter().find(fits).or_else(|| score.contributions.first())
+    let fits = |reason: &&Reason| reason.points > 0.0 || !alarm;
+    score.reasons.iter().find(fits).or_else(|| score.reasons.first())
 }
 
 /// `tld_rate 0.83 ↑`: the feature, its value, and which way it moved the risk.
-pub(crate) fn words(contribution: &Contribution) -> String {
-    let arrow = if contribution.contribution > 0.0 { '↑' } else { '↓' };
-    format!("{} {} {arrow}", contribution.feature, value(contribution.value))
+pub(crate) fn words(reason: &Reason) -> String {
+    let arrow = if reason.points > 0.0 { '↑' } else { '↓' };
+    format!("{} {} {arrow}", reason.feature, value(reason.value))
 }
 
 /// What a feature says; `None` for one that this version does not compute.

@@ -21,13 +21,15 @@
 //!
 //! It neither reads files nor runs models: the caller hands in the definition's bytes and the probabilities.
 
+mod calibration;
 mod combine;
 mod definition;
 #[cfg(test)]
 mod tests;
 
+pub use calibration::{Calibration, CalibrationFault, MAX_POINTS};
 pub use combine::{Combined, MemberOutcome, NotCounted, RISK_DECIMALS};
 pub use definition::{
-    Calibration, DefinitionError, EnsembleDefinition, MAX_DEFINITION_BYTES, MAX_MEMBERS, Member, PerKind,
-    Thresholds,
+    DefinitionError, EnsembleDefinition, ListEntry, MAX_DEFINITION_BYTES, MAX_MEMBERS, Member, Method,
+    PerKind, Profile, Thresholds,
 };

@@ -23,6 +23,10 @@ pub const MAX_BATCH_BYTES: usize = 40 * 1024;
 pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES + 8 * 1024 + MAX_BATCH_ENTITIES * 1_940;
 /// Most bytes of an original text that are kept with a score; more is refused as `too_long`.
 pub const MAX_ORIGINAL_BYTES: usize = 2_048;
+/// Most contributions of features that a predictor says of a row.
+pub const MAX_EXPLAINED: usize = 10;
+/// Most contributions of parts of the text that a predictor says of a row.
+pub const MAX_GRAMS: usize = 4;
 /// Most times that an entity is queued again because a source's quota was used up, whatever the sources say.
 pub const MAX_ATTEMPT: u32 = 10;
 
@@ -106,6 +110,11 @@ pub enum SourceStatus {
 }
 
 impl SourceStatus {
+    /// Whether the source was to be asked and gave no answer: its features could have been anything.
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Self::Timeout | Self::Error | Self::Quota | Self::OpenCircuit)
+    }
+
     /// As stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -202,17 +211,48 @@ pub struct FeatureBatch {
     /// Milliseconds that asking each source took, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub source_ms: BTreeMap<String, u32>,
+    /// Which positions of the vector are whose: a source may have several runs. Positions of no run are computed from
+    /// the entity alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub source_features: Vec<SourceFeatures>,
 }
 
-/// How much a feature moved one prediction, in the model's margin space.
+/// A run of features that one source makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceFeatures {
+    /// Name of the source, as in [`Row::sources`].
+    pub source: String,
+    /// Kind of the source: `ranges`, `dataset`, `mysql`, `mongodb`, `http`, `dns`.
+    pub kind: String,
+    /// First position.
+    pub first: usize,
+    /// How many positions.
+    pub count: usize,
+    /// One template of a sentence per position, or none; see [`crate::schema::Feature::phrase`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phrases: Vec<String>,
+}
+
+/// Why a model gave the probability that it gave, in its margin space: `base + Σ top + rest + Σ grams = margin`.
+///
+/// The margin is what the model's trees sum to before any link function and calibration: log odds of boosters, the
+/// mean itself of models that average probabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Contribution {
-    /// Name of the feature.
-    pub feature: String,
-    /// Its value; `null` is missing.
-    pub value: Option<f32>,
-    /// Signed: above zero moves towards malicious.
-    pub contribution: f32,
+pub struct Explanation {
+    /// Expected margin over the training rows.
+    pub base: f32,
+    /// The calibrated probability at `base`, in [0, 1].
+    pub base_probability: f32,
+    /// Margin of the row.
+    pub margin: f32,
+    /// The strongest contributions, strongest first: position of the feature in [`FeatureBatch::features`], and how
+    /// far it moved the margin (above zero towards malicious). At most [`MAX_EXPLAINED`].
+    pub top: Vec<(u32, f32)>,
+    /// What the other features moved it by.
+    pub rest: f32,
+    /// The strongest parts of the entity's text, of a model that reads it, likewise. At most [`MAX_GRAMS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grams: Vec<(String, f32)>,
 }
 
 /// Output of a predictor.
@@ -224,11 +264,15 @@ pub struct PredictionBatch {
     pub version: String,
     /// Digest of its manifest.
     pub digest: String,
-    /// One per row: probability of malice in [0, 1]; `null` abstains.
+    /// One per row: calibrated probability of malice in [0, 1]; `null` abstains.
     pub probabilities: Vec<Option<f32>>,
-    /// One per row: the strongest contributions, strongest first; empty where none were computed.
-    #[serde(default)]
-    pub contributions: Vec<Vec<Contribution>>,
+    /// One per row, or empty: why; `null` where none was computed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanations: Vec<Option<Explanation>>,
+    /// One per row, or empty: the least and the greatest probability that the model could have given, had the sources
+    /// that did not answer answered anything; `null` where they all did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounds: Vec<Option<(f32, f32)>>,
     /// Why the model abstains from every row of a kind (`kind_not_covered`, `feature_unknown: x`), if it does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub abstentions: Vec<String>,

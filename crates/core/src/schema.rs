@@ -28,6 +28,10 @@ pub struct Feature {
     pub meaning: Cow<'static, str>,
     /// When the value is missing for an entity of the right kind; empty when it never is.
     pub missing: Cow<'static, str>,
+    /// Template of the sentence that tells an analyst what the value says; empty where `meaning` has to do. It makes no
+    /// vector another one, so the digest leaves it out.
+    #[serde(default)]
+    pub phrase: Cow<'static, str>,
 }
 
 /// An ordered, versioned list of features.

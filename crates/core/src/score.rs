@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::entity::{Kind, SpecialUse};
-use crate::message::{Contribution, Evidence, SourceStatus, is_zero, is_zero_size};
+use crate::message::{Evidence, SourceStatus, is_zero, is_zero_size};
 
 /// What an analyst is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,9 +66,75 @@ pub struct PredictorOutcome {
     pub probability: Option<f32>,
     /// Weight in the ensemble for this kind of entity.
     pub weight: f64,
+    /// How many points of the risk are its doing; absent when the score is not explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<f64>,
     /// Why it has no probability.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// One reason of a score: what a feature moved the risk by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Name of the feature.
+    pub feature: String,
+    /// Its value; absent when it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<f32>,
+    /// Points of the risk, signed: above zero towards malicious.
+    pub points: f64,
+    /// Which group it is of: the name of a source, or `entity` for what is computed from the entity alone.
+    pub source: String,
+    /// In words.
+    pub text: String,
+}
+
+/// What all features of a source moved the risk by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Name of the source, or `entity`.
+    pub source: String,
+    /// Kind of the source, or `entity`.
+    pub kind: String,
+    /// Points of the risk, signed.
+    pub points: f64,
+    /// Hours after which half of the points are left; absent when they do not decay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub half_life_hours: Option<f64>,
+}
+
+/// How far the risk could have moved, had the sources that did not answer answered anything.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Least risk, in [0, 100].
+    pub low: f64,
+    /// Greatest risk, in [0, 100].
+    pub high: f64,
+}
+
+/// The entry of the ensemble definition's lists that decided a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// What the entry does.
+    pub action: ListAction,
+    /// The entry, as it is written there.
+    pub entry: String,
+    /// Why it is there.
+    pub reason: String,
+    /// Until when (RFC 3339), if not for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+}
+
+/// What an entry of a list does to the verdict; the risk stays what the models say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListAction {
+    /// The verdict is `benign`.
+    Allow,
+    /// The verdict is `malicious`.
+    Deny,
 }
 
 /// The definition that made a score.
@@ -117,9 +183,31 @@ pub struct Score {
     pub quorum: Quorum,
     /// Every member of the ensemble.
     pub predictors: Vec<PredictorOutcome>,
-    /// The strongest contributions over all members, strongest first.
+    /// How far the risk could have moved; absent when every source answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// The risk that the average entity of the training has: `base_risk + Σ reasons.points + other_points = risk`.
+    /// Absent when the score is not explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_risk: Option<f64>,
+    /// The strongest reasons over all members, strongest first.
     #[serde(default)]
-    pub contributions: Vec<Contribution>,
+    pub reasons: Vec<Reason>,
+    /// Points of all features that are not among the reasons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_points: Option<f64>,
+    /// Points by source, all features counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+    /// What each consumer profile of the definition makes of the risk, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub profiles: BTreeMap<String, Verdict>,
+    /// The list entry that decided the verdict, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<Listed>,
+    /// Until when the score is to be relied on (RFC 3339, UTC, milliseconds); absent when the definition says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<String>,
     /// Facts found.
     #[serde(default)]
     pub evidence: Vec<Evidence>,

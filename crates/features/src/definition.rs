@@ -26,6 +26,7 @@ impl Definition {
             max: self.max,
             meaning: Cow::Borrowed(self.meaning),
             missing: Cow::Borrowed(self.missing),
+            phrase: Cow::Borrowed(""),
         }
     }
 }

@@ -7,6 +7,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tribunal_core::Kind;
+use tribunal_core::ensemble::Calibration;
 
 use crate::error::RegistryError;
 use crate::layout::{FILE_RULE, VERSION_RULE, check_name, invalid, is_file, is_version};
@@ -91,9 +92,12 @@ pub struct Part {
     /// Number of trees, for people.
     #[serde(default)]
     pub trees: u64,
-    /// Contributions are computed for probabilities from here on, in [0, 1].
+    /// Contributions are computed for calibrated probabilities from here on, in [0, 1].
     #[serde(default)]
     pub explain_from: f64,
+    /// Makes the file's probabilities calibrated; absent where they are already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(object: &str, bytes: &[u8]) -> Result<T, RegistryError> {
@@ -165,6 +169,14 @@ impl Part {
         check_bytes(object, at, self.bytes)?;
         if !(0.0..=1.0).contains(&self.explain_from) {
             return Err(invalid(object, format!("{at}explain_from"), &self.explain_from, "0 to 1"));
+        }
+        if let Some(Err(fault)) = self.calibration.as_ref().map(Calibration::validate) {
+            return Err(invalid(
+                object,
+                format!("{at}calibration.{}", fault.field),
+                &fault.value,
+                fault.limit,
+            ));
         }
         check_features(object, at, &self.features)
     }

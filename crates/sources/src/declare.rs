@@ -97,6 +97,7 @@ impl Declaration {
                     max: feature.max,
                     meaning: feature.meaning.clone().into(),
                     missing: format!("source {name} did not answer, or does not know").into(),
+                    phrase: "".into(),
                 });
             }
         }

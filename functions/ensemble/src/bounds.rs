@@ -17,8 +17,8 @@ pub const MAX_TIME_BYTES: usize = 64;
 pub const MAX_LINK_BYTES: usize = 1_024;
 /// Most sources whose status is kept.
 pub const MAX_SOURCES: usize = 64;
-/// Most contributions kept with a score.
-pub const MAX_CONTRIBUTIONS: usize = 8;
+/// Most reasons kept with a score.
+pub const MAX_REASONS: usize = 10;
 /// Most bytes of the reason why a predictor has no probability.
 pub const MAX_REASON_BYTES: usize = 256;
 /// Most features of a vector.

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use tribunal_core::ensemble::{Combined, EnsembleDefinition, Member, MemberOutcome};
 use tribunal_core::message::{
-    CaughtError, Contribution, EnsembleInput, FeatureBatch, MAX_ORIGINAL_BYTES, PredictionBatch,
-    PredictionOutcome, Row, scored_key,
+    CaughtError, EnsembleInput, FeatureBatch, MAX_ORIGINAL_BYTES, PredictionBatch, PredictionOutcome, Row,
+    scored_key,
 };
 use tribunal_core::score::{EnsembleRef, PredictorOutcome, Quorum};
 use tribunal_core::time::{parse_rfc3339, rfc3339_millis};
 use tribunal_core::{Score, Verdict};
 
-use crate::bounds::{self, MAX_CONTRIBUTIONS, MAX_REASON_BYTES, cut, label};
+use crate::bounds::{self, MAX_REASON_BYTES, cut, label};
 
 /// Scores every row of `input`. `digest` is the definition's, `scored_at` RFC 3339 in UTC with milliseconds.
 pub fn score_batch(
@@ -115,13 +115,10 @@ impl Batch<'_> {
         }
         let combined = self.definition.combine(row.item.kind, &self.predictions(i, answers));
         let parts = || self.definition.members.iter().zip(&answers.members).zip(&combined.members);
-        let contributions = combine_contributions(
-            parts().map(|((_, answer), outcome)| (outcome.share, explained(answer, i))),
-        );
         let predictors =
             parts().map(|((member, answer), outcome)| predictor(member, answer, outcome, i)).collect();
         let Combined { risk, verdict, agreement, quorum, .. } = combined;
-        Score { agreement, quorum, predictors, contributions, ..self.frame(row, risk, verdict) }
+        Score { agreement, quorum, predictors, ..self.frame(row, risk, verdict) }
     }
 
     /// What [`EnsembleDefinition::combine`] is asked for a row.
@@ -161,7 +158,14 @@ impl Batch<'_> {
             agreement: None,
             quorum: Quorum { met: false, needed: 0, answered: 0 },
             predictors: Vec::new(),
-            contributions: Vec::new(),
+            interval: None,
+            base_risk: None,
+            reasons: Vec::new(),
+            other_points: None,
+            groups: Vec::new(),
+            profiles: BTreeMap::new(),
+            listed: None,
+            valid_until: None,
             evidence: bounds::evidence(&row.evidence),
             evidence_dropped: bounds::evidence_dropped(row),
             sources: bounds::sources(&row.sources).collect(),
@@ -187,6 +191,7 @@ fn not_asked(member: &Member, row: &Row) -> PredictorOutcome {
         digest: None,
         probability: None,
         weight: *member.weight.get(row.item.kind),
+        points: None,
         reason: Some("not asked".to_owned()),
     }
 }
@@ -209,6 +214,7 @@ fn predictor(member: &Member, answer: &Answer<'_>, outcome: &MemberOutcome, i: u
         digest: batch.map(|b| label(&b.digest)),
         probability,
         weight: outcome.weight,
+        points: None,
         reason,
     }
 }
@@ -218,46 +224,4 @@ fn abstained(batch: &PredictionBatch) -> String {
         return "abstained".to_owned();
     }
     cut(&format!("abstained: {}", batch.abstentions.join(", ")), MAX_REASON_BYTES)
-}
-
-/// A member's contributions to a row; none when their number does not fit the rows.
-fn explained<'a>(answer: &Answer<'a>, i: usize) -> &'a [Contribution] {
-    match answer {
-        Answer::Batch(batch) if batch.contributions.len() == batch.probabilities.len() => {
-            batch.contributions.get(i).map_or(&[], Vec::as_slice)
-        }
-        _ => &[],
-    }
-}
-
-/// Sums the members' contributions per feature, each weighted by its member's share, and keeps the strongest.
-/// They are in margin space, where a tree ensemble is additive; what a member did not list counts as zero.
-fn combine_contributions<'a>(members: impl Iterator<Item = (f64, &'a [Contribution])>) -> Vec<Contribution> {
-    let mut sums: BTreeMap<&str, (Option<f32>, f64)> = BTreeMap::new();
-    for (share, contributions) in members {
-        for c in contributions.iter().filter(|c| share > 0.0 && c.contribution.is_finite()) {
-            let value = c.value.filter(|value| value.is_finite());
-            sums.entry(&c.feature).or_insert((value, 0.0)).1 += share * f64::from(c.contribution);
-        }
-    }
-    let mut sums: Vec<_> = sums.into_iter().filter(|(_, (_, sum))| *sum != 0.0).collect();
-    // Stable, and by name before: equal contributions come in the order of the names.
-    sums.sort_by(|(_, (_, a)), (_, (_, b))| b.abs().total_cmp(&a.abs()));
-    sums.truncate(MAX_CONTRIBUTIONS);
-    sums.into_iter()
-        .map(|(feature, (value, sum))| Contribution {
-            feature: label(feature),
-            value,
-            contribution: narrow(sum),
-        })
-        .collect()
-}
-
-/// To `f32`, within its finite range: the table has no infinity.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "contributions are shown, and were f32 before they were summed"
-)]
-fn narrow(sum: f64) -> f32 {
-    sum.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }

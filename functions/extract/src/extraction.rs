@@ -164,6 +164,7 @@ impl Extraction {
             refused: questions.refused,
             rescore: Vec::new(),
             source_ms: answers.reports.iter().map(|(name, report)| (name.clone(), report.ms)).collect(),
+            source_features: Vec::new(),
         };
         let mut found = answers.found.into_iter();
         let mut vector = vec![f32::NAN; self.names.len()];

@@ -10,8 +10,7 @@
 //! `abstentions`.
 //!
 //! Probabilities are the trainer's own, rounded to `f32`. Contributions (path-dependent SHAP, in the model's
-//! margin space) are computed from the part's `explain_from` on, and the [`MAX_CONTRIBUTIONS`] strongest are
-//! kept.
+//! margin space) are computed from the part's `explain_from` on; the strongest are told one by one.
 //!
 //! [`Predictor`] is pure and knows neither S3 nor the clock; [`Predict`] is the function around it, which
 //! loads the model before the first event, and tries again later when that failed.
@@ -23,7 +22,7 @@ mod predictor;
 mod step;
 
 pub use load::LoadError;
-pub use predictor::{MAX_CONTRIBUTIONS, PredictError, Predictor};
+pub use predictor::{PredictError, Predictor};
 pub use step::{Predict, RETRY_AFTER};
 
 #[cfg(test)]

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tribunal_core::ErrorName;
 use tribunal_core::entity::Kind;
-use tribunal_core::message::{Contribution, FeatureBatch, MAX_BATCH_ENTITIES, PredictionBatch, Row};
+use tribunal_core::message::{
+    Explanation, FeatureBatch, MAX_BATCH_ENTITIES, MAX_EXPLAINED, PredictionBatch, Row,
+};
 use tribunal_forest::Forest;
-
-/// Most contributions that are kept of a row.
-pub const MAX_CONTRIBUTIONS: usize = 5;
 
 /// Why a batch has no prediction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +128,8 @@ impl Predictor {
             version: self.version.clone(),
             digest: self.digest.clone(),
             probabilities: vec![None; batch.rows.len()],
-            contributions: vec![Vec::new(); batch.rows.len()],
+            explanations: vec![None; batch.rows.len()],
+            bounds: Vec::new(),
             abstentions: Vec::new(),
         };
         for kind in Kind::ALL {
@@ -217,38 +217,50 @@ impl RunnablePart {
                 *slot = Some(narrow(probability));
             }
             if probability >= self.explain_from
-                && let Some(slot) = answer.contributions.get_mut(i)
+                && let Some(slot) = answer.explanations.get_mut(i)
             {
-                *slot = self.strongest(vector)?;
+                *slot = self.explain(positions, vector)?;
             }
         }
         Ok(())
     }
 
-    /// The strongest contributions to one vector's margin, strongest first; none when the model's file does
-    /// not hold what is needed to compute them.
-    fn strongest(&self, vector: &[f32]) -> Result<Vec<Contribution>, PredictError> {
+    /// What moved one vector's margin; nothing when the model's file does not hold what is needed to compute it.
+    /// `positions` are the features' in the batch.
+    fn explain(&self, positions: &[usize], vector: &[f32]) -> Result<Option<Explanation>, PredictError> {
         let contributions = match self.forest.contributions(vector) {
-            Ok(contributions) => contributions.values,
-            Err(tribunal_forest::PredictError::NoCovers) => return Ok(Vec::new()),
+            Ok(contributions) => contributions,
+            Err(tribunal_forest::PredictError::NoCovers) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let mut strongest: Vec<Contribution> = self
-            .features
+        let Some(&base) = contributions.expected.first() else { return Ok(None) };
+        let mut base_probability = vec![base];
+        self.forest.margins_to_probabilities(&mut base_probability)?;
+        let mut parts: Vec<(u32, f64)> = positions
             .iter()
-            .zip(vector)
-            .zip(contributions)
-            .map(|((feature, &value), contribution)| Contribution {
-                feature: feature.clone(),
-                value: (!value.is_nan()).then_some(value),
-                contribution: narrow(contribution),
-            })
-            .filter(|c| c.contribution != 0.0 && c.contribution.is_finite())
+            .zip(&contributions.values)
+            .filter(|(_, contribution)| **contribution != 0.0)
+            .map(|(&position, &contribution)| (position as u32, contribution))
             .collect();
+        if parts.iter().any(|(_, contribution)| !contribution.is_finite()) {
+            return Ok(None);
+        }
         // Stable: of equally strong ones the first of the model comes first, so that a score can be repeated.
-        strongest.sort_by(|a, b| b.contribution.abs().total_cmp(&a.contribution.abs()));
-        strongest.truncate(MAX_CONTRIBUTIONS);
-        Ok(strongest)
+        parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        let rest: f64 = parts.iter().skip(MAX_EXPLAINED).map(|(_, contribution)| contribution).sum();
+        let margin = base + parts.iter().map(|(_, contribution)| contribution).sum::<f64>();
+        Ok(Some(Explanation {
+            base: narrow(base),
+            base_probability: base_probability.first().map_or(0.5, |&p| narrow(p)),
+            margin: narrow(margin),
+            top: parts
+                .iter()
+                .take(MAX_EXPLAINED)
+                .map(|&(position, value)| (position, narrow(value)))
+                .collect(),
+            rest: narrow(rest),
+            grams: Vec::new(),
+        }))
     }
 }
 

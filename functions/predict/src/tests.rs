@@ -98,6 +98,7 @@ fn batch(features: &[&str], rows: Vec<Row>) -> FeatureBatch {
         refused: Vec::new(),
         rescore: Vec::new(),
         source_ms: Default::default(),
+        source_features: Vec::new(),
     }
 }
 
@@ -129,14 +130,14 @@ async fn contributions_are_of_what_was_seen_strongest_first() {
     let rows = vec![row("a.com", &[Some(9.0), Some(8.0)]), row("b.com", &[None, Some(1.0)])];
     let answer = predictor.predict(&batch(&["length", "digits"], rows)).unwrap();
     assert_eq!(answer.probabilities, [Some(0.875), Some(0.375)]);
-    let first: Vec<(&str, Option<f32>, f32)> =
-        answer.contributions[0].iter().map(|c| (c.feature.as_str(), c.value, c.contribution)).collect();
-    assert_eq!(first, [("length", Some(9.0), 0.125), ("digits", Some(8.0), 0.125)]);
-    assert!(answer.contributions[1].is_empty(), "0.375 is below explain_from");
+    let first = answer.explanations[0].as_ref().unwrap();
+    assert_eq!(first.top, [(0, 0.125), (1, 0.125)]);
+    assert_eq!((first.base, first.margin, first.rest), (0.625, 0.875, 0.0));
+    assert_eq!(answer.explanations[1], None, "0.375 is below explain_from");
     let everything = Model { part: with(&Model::new().part, "explain_from", json!(0.0)), ..Model::new() };
     let answer = everything.load().await.unwrap();
     let answer = answer.predict(&batch(&["length", "digits"], vec![row("b.com", &[None, None])])).unwrap();
-    assert_eq!(answer.contributions[0].iter().map(|c| c.value).collect::<Vec<_>>(), [None, None]);
+    assert_eq!(answer.explanations[0].as_ref().unwrap().top, [(0, -0.125), (1, -0.125)]);
 }
 
 #[tokio::test]
@@ -146,7 +147,7 @@ async fn what_the_model_does_not_cover_is_an_abstention() {
     let rows = vec![row("192.0.2.1", &[None, None]), row("a.com", &[None, None]), special];
     let answer = predictor.predict(&batch(&["length", "digits"], rows.clone())).unwrap();
     assert_eq!(answer.probabilities, [None, Some(0.375), None]);
-    assert_eq!(answer.contributions.len(), 3);
+    assert_eq!(answer.explanations.len(), 3);
     assert_eq!(answer.abstentions, ["kind_not_covered: ip"]);
     let answer = predictor.predict(&batch(&["length", "other"], rows)).unwrap();
     assert_eq!(answer.probabilities, [None, None, None]);
@@ -224,7 +225,7 @@ async fn a_compiled_model_answers_as_its_source() {
     let expected = Model::new().load().await.unwrap().predict(&batch(&["length", "digits"], rows())).unwrap();
     let answer = compiled.predict(&batch(&["length", "digits"], rows())).unwrap();
     assert_eq!(answer.probabilities, expected.probabilities);
-    assert_eq!(answer.contributions, expected.contributions);
+    assert_eq!(answer.explanations, expected.explanations);
 }
 
 #[tokio::test]

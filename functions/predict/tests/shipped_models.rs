@@ -73,6 +73,7 @@ fn batch(golden: &GoldenPart, rows: &[Vec<Option<f32>>]) -> FeatureBatch {
         refused: Vec::new(),
         rescore: Vec::new(),
         source_ms: std::collections::BTreeMap::new(),
+        source_features: Vec::new(),
     }
 }
 

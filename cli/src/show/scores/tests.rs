@@ -1,7 +1,6 @@
 use std::collections::BTreeMap;
 
-use tribunal_core::message::Contribution;
-use tribunal_core::score::{EnsembleRef, PredictorOutcome, Quorum};
+use tribunal_core::score::{EnsembleRef, PredictorOutcome, Quorum, Reason};
 use tribunal_core::{Kind, SpecialUse};
 
 use super::*;
@@ -16,12 +15,15 @@ pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Scor
         digest: probability.map(|_| format!("sha256:{}", "ab".repeat(32))),
         probability,
         weight: 1.0,
+        points: None,
         reason: probability.is_none().then(|| "ModelUnavailable: models/x: digest mismatch".to_owned()),
     };
-    let contribution = |feature: &str, value, contribution| Contribution {
+    let reason = |feature: &str, value, points| Reason {
         feature: feature.to_owned(),
         value,
-        contribution,
+        points,
+        source: "entity".to_owned(),
+        text: format!("{feature} in words"),
     };
     Score {
         entity: entity.to_owned(),
@@ -44,8 +46,15 @@ pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Scor
         } else {
             Vec::new()
         },
-        contributions: if risk.is_some() {
-            vec![contribution("tld_rate", Some(0.834), 1.25), contribution("name_length", None, -0.5)]
+        interval: None,
+        base_risk: risk.map(|_| 10.0),
+        other_points: risk.map(|r| r - 10.0 - 12.0 + 5.0),
+        groups: Vec::new(),
+        profiles: BTreeMap::new(),
+        listed: None,
+        valid_until: None,
+        reasons: if risk.is_some() {
+            vec![reason("tld_rate", Some(0.834), 12.0), reason("name_length", None, -5.0)]
         } else {
             Vec::new()
         },
@@ -112,7 +121,7 @@ fn the_main_reason_points_towards_the_verdict() {
         "the strongest"
     );
     let mut down = example("x.com", Verdict::Suspicious, Some(60.0));
-    down.contributions.swap(0, 1);
+    down.reasons.swap(0, 1);
     assert_eq!(main_reason(&down), "tld_rate 0.834 ↑", "the strongest towards the alarm");
     down.verdict = Verdict::Benign;
     assert_eq!(main_reason(&down), "name_length missing ↓");

@@ -95,11 +95,7 @@ impl EnsembleDefinition {
     }
 
     fn risk(&self, kind: Kind, mean: f64) -> f64 {
-        // At 0 and 1 the logit is infinite, and the sigmoid of that is 0 and 1 again.
-        let probability = self.calibration.get(kind).map_or(mean, |calibration| {
-            let logit = (mean / (1.0 - mean)).ln();
-            1.0 / (1.0 + (-(calibration.a * logit + calibration.b)).exp())
-        });
+        let probability = self.calibration.get(kind).as_ref().map_or(mean, |c| c.apply(mean));
         (100.0 * probability * RISK_SCALE).round() / RISK_SCALE
     }
 }

@@ -1,10 +1,13 @@
 //! The definition as it is published: JSON, every field checked before it is used.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::calibration::Calibration;
 use crate::entity::Kind;
+use crate::score::ListAction;
 
 /// Most bytes of a definition.
 pub const MAX_DEFINITION_BYTES: usize = 256 * 1024;
@@ -17,11 +20,6 @@ const MEMBERS: &str = "1 to 16 are allowed";
 const MODELS: &str = "1 to 64 of a-z 0-9 _ - are allowed";
 /// Least and greatest weight other than zero: outside them products lose the precision that makes a mean.
 const WEIGHTS: (f64, f64) = (1e-6, 1e6);
-/// Least and greatest slope of a calibration: it must rise, and stay within what `exp` can tell apart.
-const SLOPES: (f64, f64) = (1e-3, 100.0);
-/// Greatest absolute intercept of a calibration.
-const MAX_INTERCEPT: f64 = 100.0;
-
 /// A value per kind of entity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +48,9 @@ pub struct Member {
     pub model: String,
     /// Weight per kind; zero where the model has no say.
     pub weight: PerKind<f64>,
+    /// Whether there is no verdict without it, where it has a say.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub required: bool,
 }
 
 /// Where a verdict begins, in units of risk (0 to 100), inclusive.
@@ -62,14 +63,44 @@ pub struct Thresholds {
     pub malicious: f64,
 }
 
-/// Platt's calibration of the mean: `σ(a·logit(mean) + b)`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// How the members' probabilities become one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Method {
+    /// Weighted mean.
+    #[default]
+    Mean,
+    /// Weighted median.
+    Median,
+    /// Greatest.
+    Maximum,
+    /// `1 - Π (1 - p)^(w / Σ w)`, over those that answered.
+    NoisyOr,
+    /// Logistic stacking, weights not negative: `σ(bias + W·Σ w·logit(p) / Σ w)`, `W` the weights of all members,
+    /// sums over those that answered.
+    Logistic {
+        /// Intercept.
+        bias: f64,
+    },
+}
+
+/// Thresholds of a consumer, by kind.
+pub type Profile = PerKind<Thresholds>;
+
+/// An entry of the lists that overrule the models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Calibration {
-    /// Slope, above zero.
-    pub a: f64,
-    /// Intercept.
-    pub b: f64,
+pub struct ListEntry {
+    /// An entity in normal form, `*.` and a domain for everything below it, or a network in CIDR form.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// What it does.
+    pub action: ListAction,
+    /// Why, for a person.
+    pub reason: String,
+    /// From when on it does nothing any more (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// An ensemble: who is asked, how much each counts, and where the verdicts begin.
@@ -80,13 +111,32 @@ pub struct EnsembleDefinition {
     pub version: String,
     /// The models; sums are taken in this order.
     pub members: Vec<Member>,
+    /// How their probabilities become one.
+    #[serde(default)]
+    pub method: PerKind<Method>,
     /// How many members have to answer.
     pub quorum: PerKind<usize>,
     /// Where the verdicts begin.
     pub thresholds: PerKind<Thresholds>,
-    /// Calibration of the mean; `null` leaves the mean as it is.
+    /// Thresholds of consumers that want others, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub profiles: BTreeMap<String, Profile>,
+    /// Calibration of the combined probability; `null` leaves it as it is.
     #[serde(default)]
     pub calibration: PerKind<Option<Calibration>>,
+    /// Malicious share that risks are stated for, in (0, 1); for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_rate: Option<PerKind<f64>>,
+    /// Entities whose verdict is not the models' to say; the first that fits decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ListEntry>,
+    /// Hours after which half of what a source said is left, by kind of source (`dataset`, `http`, ...); a kind that is
+    /// not here does not decay.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub half_life_hours: BTreeMap<String, f64>,
+    /// Hours that a score is valid for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_hours: Option<PerKind<f64>>,
     /// When it was made.
     pub created: String,
     /// What was measured when it was made; for people, not read here.
@@ -198,26 +248,18 @@ impl EnsembleDefinition {
             let limit = format!("{suspicious} (thresholds.{k}.suspicious) to 100 is allowed");
             return Err(wrong(format!("thresholds.{k}.malicious"), &malicious, limit));
         }
-        self.calibration.get(kind).map_or(Ok(()), |calibration| calibration.validate(k))
+        self.calibration.get(kind).as_ref().map_or(Ok(()), |calibration| {
+            calibration.validate().map_err(|fault| DefinitionError::Field {
+                field: format!("calibration.{k}.{}", fault.field),
+                value: fault.value,
+                limit: fault.limit,
+            })
+        })
     }
 }
 
-impl Calibration {
-    fn validate(self, kind: &str) -> Result<(), DefinitionError> {
-        let (least, most) = SLOPES;
-        if !(least..=most).contains(&self.a) {
-            return Err(wrong(
-                format!("calibration.{kind}.a"),
-                &self.a,
-                format!("{least} to {most} is allowed"),
-            ));
-        }
-        if !(-MAX_INTERCEPT..=MAX_INTERCEPT).contains(&self.b) {
-            let limit = format!("-{MAX_INTERCEPT} to {MAX_INTERCEPT} is allowed");
-            return Err(wrong(format!("calibration.{kind}.b"), &self.b, limit));
-        }
-        Ok(())
-    }
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 fn is_version(text: &str) -> bool {

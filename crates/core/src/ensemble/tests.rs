@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -47,9 +49,12 @@ fn a_definition_goes_there_and_back() {
 #[test]
 fn a_calibration_may_cover_one_kind() {
     let mut definition = example();
-    definition["calibration"] = json!({"domain": {"a": 1.5, "b": -0.25}});
+    definition["calibration"] = json!({"domain": {"method": "platt", "a": 1.5, "b": -0.25}});
     let definition = parse(&definition).unwrap();
-    assert_eq!(definition.calibration, PerKind { domain: Some(Calibration { a: 1.5, b: -0.25 }), ip: None });
+    assert_eq!(
+        definition.calibration,
+        PerKind { domain: Some(Calibration::Platt { a: 1.5, b: -0.25 }), ip: None }
+    );
 }
 
 #[test]
@@ -96,7 +101,7 @@ fn what_is_wrong_is_named_with_value_and_limit() {
         [(0.0, 0.0, "calibration.ip.a is 0; 0.001 to 100"), (1.0, 1e3, "calibration.ip.b is 1000")]
     {
         let mut definition = example();
-        definition["calibration"] = json!({"ip": {"a": a, "b": b}});
+        definition["calibration"] = json!({"ip": {"method": "platt", "a": a, "b": b}});
         let error = parse(&definition).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
@@ -254,16 +259,16 @@ fn agreement_needs_two() {
 #[test]
 fn a_calibration_bends_the_mean() {
     let mut definition = parse(&example()).unwrap();
-    definition.calibration.domain = Some(Calibration { a: 1.0, b: 0.0 });
+    definition.calibration.domain = Some(Calibration::Platt { a: 1.0, b: 0.0 });
     let risk = |definition: &EnsembleDefinition, p: f32| {
         definition.combine(Kind::Domain, &[("xgboost", Some(p)), ("forest", Some(p))]).risk.unwrap()
     };
     for p in [0.0, 0.125, 0.5, 0.75, 1.0] {
         assert_eq!(risk(&definition, p), f64::from(p) * 100.0, "the identity");
     }
-    definition.calibration.domain = Some(Calibration { a: 1.0, b: -(3.0_f64.ln()) });
+    definition.calibration.domain = Some(Calibration::Platt { a: 1.0, b: -(3.0_f64.ln()) });
     assert_eq!([0.0, 0.5, 1.0].map(|p| risk(&definition, p)), [0.0, 25.0, 100.0], "odds divided by three");
-    definition.calibration.domain = Some(Calibration { a: 2.0, b: 0.0 });
+    definition.calibration.domain = Some(Calibration::Platt { a: 2.0, b: 0.0 });
     assert_eq!(risk(&definition, 0.75), 90.0, "odds squared: 3 to 9");
 }
 
@@ -284,6 +289,7 @@ fn definitions() -> impl Strategy<Value = EnsembleDefinition> {
                 .map(|(i, (domain, ip))| Member {
                     model: format!("m{i}"),
                     weight: PerKind { domain: *domain, ip: *ip },
+                    required: false,
                 })
                 .collect();
             members[0].weight = PerKind { domain: 1.0, ip: 1.0 };
@@ -294,9 +300,18 @@ fn definitions() -> impl Strategy<Value = EnsembleDefinition> {
             EnsembleDefinition {
                 version: "1".to_owned(),
                 members,
+                method: PerKind::default(),
                 quorum,
                 thresholds: PerKind { domain: thresholds, ip: thresholds },
-                calibration: PerKind { domain: calibration.map(|(a, b)| Calibration { a, b }), ip: None },
+                calibration: PerKind {
+                    domain: calibration.map(|(a, b)| Calibration::Platt { a, b }),
+                    ip: None,
+                },
+                profiles: BTreeMap::new(),
+                base_rate: None,
+                lists: Vec::new(),
+                half_life_hours: BTreeMap::new(),
+                valid_hours: None,
                 created: "2026-11-24T07:49:58.123Z".to_owned(),
                 metrics: Value::Null,
             }

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use tribunal_core::message::{Evidence, PredictionOutcome, SourceStatus};
 use tribunal_core::{Score, SpecialUse, Verdict};
 
-use super::support::{SCORED_AT, answered, contribution, definition, failed, input, row, unanimous};
+use super::support::{SCORED_AT, answered, definition, failed, input, row, unanimous};
 use crate::items::{Item, ItemError, ScoreItem, key, key_of, score_from_item};
 use crate::score::score_batch;
-use crate::{MAX_CONTRIBUTIONS, MAX_EVIDENCE, MAX_FEATURES, MAX_LINK_BYTES, MAX_SOURCES};
+use crate::{MAX_EVIDENCE, MAX_FEATURES, MAX_LINK_BYTES, MAX_SOURCES};
 
 fn score(p: f32) -> Score {
     score_batch(&definition(), "sha256:d", &input(vec![row("evil.com", "r1")], unanimous(1, p)), SCORED_AT)
@@ -32,7 +32,7 @@ fn an_item_has_the_documented_attributes() {
         [
             "agreement",
             "batch",
-            "contributions",
+            "reasons",
             "ensemble",
             "entity",
             "evidence",
@@ -134,7 +134,7 @@ fn size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + of(value)).sum()
 }
 
-/// As in production: digests, a UUID, two facts, eight contributions, 64 features.
+/// As in production: digests, a UUID, two facts, 64 features.
 #[test]
 fn a_usual_item_costs_two_write_units() {
     let digest = format!("sha256:{}", "a".repeat(64));
@@ -152,9 +152,6 @@ fn a_usual_item_costs_two_write_units() {
     let predictions = unanimous(1, 0.912_345_67).into_iter().map(|outcome| {
         let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
         batch.digest.clone_from(&digest);
-        batch.contributions = vec![
-            (0..8_u8).map(|i| contribution(&format!("feature_of_usual_name_{i}"), 0.123_456_7)).collect(),
-        ];
         PredictionOutcome::Answered(batch)
     });
     let mut input = input(vec![row], predictions.collect());
@@ -186,8 +183,6 @@ fn the_largest_item_is_far_below_the_limit() {
     row.evidence_dropped = usize::MAX;
     let predictions = unanimous(1, 0.9).into_iter().map(|outcome| {
         let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
-        batch.contributions =
-            vec![(0..1_000_u16).map(|i| contribution(&format!("{i}{long}"), f32::from(i))).collect()];
         (batch.version, batch.digest) = (long.clone(), long.clone());
         PredictionOutcome::Answered(batch)
     });
@@ -197,7 +192,6 @@ fn the_largest_item_is_far_below_the_limit() {
     (input.features.batch, input.features.schema) = (long.clone(), long);
     crate::check(&input).unwrap();
     let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
-    assert_eq!(score.contributions.len(), MAX_CONTRIBUTIONS);
     assert_eq!(
         (score.evidence.len(), score.sources.len(), score.source_ms.len()),
         (MAX_EVIDENCE, MAX_SOURCES, MAX_SOURCES)
@@ -211,13 +205,10 @@ proptest! {
     #[test]
     fn every_number_survives_the_table(
         p in prop::collection::vec(prop::option::of(0.0..=1.0_f32), 3),
-        moved in prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL,
         vector in prop::collection::vec(any::<u32>(), 0..80),
     ) {
         let mut predictions = vec![answered("lightgbm", &p[1..2]), answered("forest", &p[2..])];
-        let mut first = super::support::batch("xgboost", &p[..1]);
-        first.contributions = vec![vec![contribution("length", moved)]];
-        predictions.push(PredictionOutcome::Answered(first));
+        predictions.push(answered("xgboost", &p[..1]));
         let input = input(vec![row("evil.com", "r1")], predictions);
         let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
         let item = ScoreItem {

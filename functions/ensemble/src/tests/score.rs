@@ -3,9 +3,7 @@ use tribunal_core::message::{EnsembleInput, Evidence, PredictionOutcome, Row, So
 use tribunal_core::score::Quorum;
 use tribunal_core::{Score, SpecialUse, Verdict};
 
-use super::support::{
-    REQUESTED_AT, SCORED_AT, answered, batch, contribution, definition, failed, input, row, unanimous,
-};
+use super::support::{REQUESTED_AT, SCORED_AT, answered, batch, definition, failed, input, row, unanimous};
 use crate::score::{Answers, score_batch};
 use crate::{MAX_EVIDENCE, MAX_LINK_BYTES, MAX_TIME_BYTES};
 
@@ -151,57 +149,6 @@ fn strangers_and_missing_members_are_counted() {
 }
 
 #[test]
-fn contributions_are_summed_by_share_and_the_strongest_kept() {
-    let mut first = batch("xgboost", &[Some(0.5)]);
-    let mut second = batch("lightgbm", &[Some(0.5)]);
-    // Shares 2/3 and 1/3: forest is missing.
-    first.contributions = vec![vec![
-        contribution("both", 3.0),
-        contribution("only_first", -1.5),
-        contribution("cancels", 1.0),
-        contribution("infinite", f32::INFINITY),
-    ]];
-    let mut list =
-        vec![contribution("both", 3.0), contribution("cancels", -2.0), contribution("only_second", 3.0)];
-    list.extend((0..10_u8).map(|i| contribution(&format!("small{i}"), 0.3)));
-    second.contributions = vec![list];
-    let score = one(vec![PredictionOutcome::Answered(first), PredictionOutcome::Answered(second)]);
-    let listed: Vec<(&str, f32)> = score
-        .contributions
-        .iter()
-        .map(|c| (c.feature.as_str(), (c.contribution * 1e4).round() / 1e4))
-        .collect();
-    assert_eq!(
-        listed,
-        [
-            ("both", 3.0),
-            ("only_first", -1.0),
-            ("only_second", 1.0),
-            ("small0", 0.1),
-            ("small1", 0.1),
-            ("small2", 0.1),
-            ("small3", 0.1),
-            ("small4", 0.1),
-        ]
-    );
-}
-
-#[test]
-fn contributions_of_who_does_not_count_are_left_out() {
-    let explained = |model: &str, p: Option<f32>| {
-        let mut batch = batch(model, &[p]);
-        batch.contributions = vec![vec![contribution(model, 1.0)]];
-        batch
-    };
-    let mut wrong = explained("forest", Some(0.5));
-    wrong.contributions.push(Vec::new());
-    let predictions = [explained("xgboost", Some(0.5)), explained("lightgbm", Some(7.0)), wrong];
-    let score = one(predictions.into_iter().map(PredictionOutcome::Answered).collect());
-    assert_eq!(score.contributions.iter().map(|c| c.feature.as_str()).collect::<Vec<_>>(), ["xgboost"]);
-    assert_eq!(score.quorum.answered, 2, "the forest's probability counts all the same");
-}
-
-#[test]
 fn times_are_stored_in_one_spelling() {
     for text in ["2026-11-24T07:49:58.123456Z", "2026-11-24T08:49:58.123+01:00", REQUESTED_AT] {
         let mut row = row("evil.com", "r1");
@@ -232,13 +179,9 @@ fn the_state_machines_fixtures_are_scored() {
 fn outcome() -> impl Strategy<Value = PredictionOutcome> {
     let model = prop_oneof![Just("xgboost"), Just("lightgbm"), Just("forest"), Just("other")];
     let probabilities = prop::collection::vec(prop::option::of(any::<f32>()), 0..4);
-    let list = prop::collection::vec((".{0,5}", any::<f32>()), 0..12);
-    let lists = prop::collection::vec(list, 0..4);
     prop_oneof![
-        (model.clone(), probabilities, lists).prop_map(|(model, probabilities, lists)| {
-            let mut batch = batch(model, &probabilities);
-            let to_list = |list: Vec<(String, f32)>| list.iter().map(|(f, c)| contribution(f, *c)).collect();
-            batch.contributions = lists.into_iter().map(to_list).collect();
+        (model.clone(), probabilities).prop_map(|(model, probabilities)| {
+            let batch = batch(model, &probabilities);
             PredictionOutcome::Answered(batch)
         }),
         (model, ".*", ".*").prop_map(|(model, error, cause)| failed(model, &error, &cause)),
@@ -259,8 +202,6 @@ proptest! {
             prop_assert_eq!(score.risk.is_some(), score.quorum.met);
             prop_assert_eq!(score.predictors.len(), 3);
             prop_assert!(score.predictors.iter().all(|p| p.probability.is_some() != p.reason.is_some()));
-            prop_assert!(score.contributions.len() <= 8);
-            prop_assert!(score.contributions.iter().all(|c| c.contribution.is_finite()));
         }
     }
 }

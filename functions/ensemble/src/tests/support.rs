@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tribunal_core::Kind;
 use tribunal_core::ensemble::EnsembleDefinition;
 use tribunal_core::message::{
-    CaughtError, Contribution, EnsembleInput, FeatureBatch, Item as Request, PredictionBatch,
-    PredictionOutcome, Row, ScoreKey,
+    CaughtError, EnsembleInput, FeatureBatch, Item as Request, PredictionBatch, PredictionOutcome, Row,
+    ScoreKey,
 };
 
 use crate::items::{ENTITY, Item, SCORED_KEY};
@@ -70,6 +70,7 @@ pub(crate) fn input(rows: Vec<Row>, predictions: Vec<PredictionOutcome>) -> Ense
         refused: Vec::new(),
         rescore: Vec::new(),
         source_ms: BTreeMap::new(),
+        source_features: Vec::new(),
     };
     EnsembleInput { features, predictions }
 }
@@ -80,7 +81,8 @@ pub(crate) fn batch(model: &str, probabilities: &[Option<f32>]) -> PredictionBat
         version: "3".to_owned(),
         digest: format!("sha256:{model}"),
         probabilities: probabilities.to_vec(),
-        contributions: Vec::new(),
+        explanations: Vec::new(),
+        bounds: Vec::new(),
         abstentions: Vec::new(),
     }
 }
@@ -92,10 +94,6 @@ pub(crate) fn answered(model: &str, probabilities: &[Option<f32>]) -> Prediction
 pub(crate) fn failed(model: &str, error: &str, cause: &str) -> PredictionOutcome {
     let error = CaughtError { error: error.to_owned(), cause: cause.to_owned() };
     PredictionOutcome::Failed { model: model.to_owned(), error }
-}
-
-pub(crate) fn contribution(feature: &str, contribution: f32) -> Contribution {
-    Contribution { feature: feature.to_owned(), value: Some(1.0), contribution }
 }
 
 /// All three models say the same of `rows` rows.
