@@ -235,7 +235,7 @@ impl RunnablePart {
         };
         let Some(&base) = contributions.expected.first() else { return Ok(None) };
         let mut base_probability = vec![base];
-        self.forest.margins_to_probabilities(&mut base_probability)?;
+        self.forest.to_probabilities(&mut base_probability)?;
         let mut parts: Vec<(u32, f64)> = positions
             .iter()
             .zip(&contributions.values)
