@@ -6,6 +6,7 @@
 Entities are made here (words, letters, subdomains, addresses), so that no data is needed. Each predictor's
 probability in `tribunal score --local --json` must be the trainer's within 1e-6 (it is stored as a 32-bit number; goldens
 hold margins to the bit). The forest is evaluated from its file with numpy: its trainer's own object is not shipped.
+Probabilities are compared after calibration, which is computed here by `tribunal_training.calibration`.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from tribunal_training import calibration
 
 TOLERANCE = 1e-6
 _SYLLABLES = "ba be bi bo da de do fa fi ga go ka ke la le li lo ma me mi mo na ne no pa po ra re ri ro sa se si so ta te to".split()
@@ -62,19 +65,46 @@ def forest_probability(path: Path, x: np.ndarray) -> np.ndarray:
     return total / len(trees)
 
 
-def trainer_probability(part: dict[str, Any], folder: Path, x: np.ndarray) -> np.ndarray:
+def trainer_probability(format_: str, path: Path, x: np.ndarray) -> np.ndarray:
     """What the trainer's own library says."""
-    path = folder / part["file"]
-    if part["format"] == "xgboost-ubj":
+    if format_ == "xgboost-ubj":
         import xgboost
 
         model = xgboost.Booster(model_file=path)
         return model.predict(xgboost.DMatrix(x, feature_names=model.feature_names))
-    if part["format"] == "lightgbm-text":
+    if format_ == "lightgbm-text":
         import lightgbm
 
         return lightgbm.Booster(model_file=path).predict(x)
-    return forest_probability(path, x)
+    if format_ == "catboost-cbm":
+        import catboost
+
+        return catboost.CatBoost().load_model(str(path)).predict(x, prediction_type="Probability")[:, 1]
+    if format_ == "tribunal-forest-json":
+        return forest_probability(path, x)
+    raise ValueError(f"{format_} is not known here")
+
+
+# Of a compiled part, the trainer's own file is kept where it was trained.
+_OWN = {"catboost": ("catboost-cbm", "cbm"), "forest": ("tribunal-forest-json", "json")}
+
+
+def expected(manifest: dict[str, Any], part: dict[str, Any], folder: Path, own: Path, rows: pd.DataFrame) -> np.ndarray | None:
+    """The trainer's calibrated probabilities; None where its file is not here."""
+    name, kind = manifest["name"], part["kinds"][0]
+    if part["format"] == "tribunal-compiled":
+        format_, suffix = _OWN[name]
+        path = own / name / manifest["version"] / f"{kind}.{suffix}"
+        if not path.exists():
+            return None
+        p = trainer_probability(format_, path, rows[part["features"]].to_numpy(dtype="float32"))
+    elif not part["features"]:
+        from tribunal_training import names
+
+        p = names.probability(names.load(folder / part["file"]), rows.index.tolist())
+    else:
+        p = trainer_probability(part["format"], folder / part["file"], rows[part["features"]].to_numpy(dtype="float32"))
+    return calibration.apply(part.get("calibration"), np.asarray(p, dtype="float64"))
 
 
 def run(binary: Path, *arguments: str | Path) -> str:
@@ -111,11 +141,16 @@ def compare(arguments: argparse.Namespace) -> int:
             rows = rows[rows.index.isin(list(answers))]
             if rows.empty:
                 sys.exit(f"no {part['kinds']} was scored")
-            expected = trainer_probability(part, folder, rows[part["features"]].to_numpy(dtype="float32"))
+            # Optional features are missing where nothing declares them.
+            rows = rows.reindex(columns=list(dict.fromkeys([*rows.columns, *part["features"]])))
+            said = expected(manifest, part, folder, arguments.own, rows)
+            if said is None:
+                print(f"{manifest['name']:10} {part['kinds'][0]:6} not compared: its trainer's file is not in {arguments.own}")
+                continue
             found = np.array([answers[e][manifest["name"]] for e in rows.index], dtype="float64")
-            worst = float(np.abs(found - expected).max())
+            worst = float(np.abs(found - said).max())
             failed += not worst <= TOLERANCE
-            print(f"{manifest['name']:9} {part['kinds'][0]:6} {len(rows):6,} rows, greatest difference {worst:.3g}")
+            print(f"{manifest['name']:10} {part['kinds'][0]:6} {len(rows):6,} rows, greatest difference {worst:.3g}")
     return failed
 
 
@@ -125,6 +160,10 @@ def main() -> int:
     parser.add_argument("--tribunal", type=Path, required=True, help="the binary")
     parser.add_argument("--models", type=Path, default=Path(__file__).resolve().parents[1] / "models")
     parser.add_argument("--dataset", type=Path, help="address ranges of `tribunal dataset compile`")
+    parser.add_argument(
+        "--own", type=Path, default=Path(__file__).resolve().parent / "work" / "trainers",
+        help="folder with the trainers' own files of compiled members",
+    )  # fmt: skip
     parser.add_argument("--rows", type=int, default=10_000)
     return 1 if compare(parser.parse_args()) else 0
 

@@ -92,3 +92,29 @@ def test_masked_rows_lose_the_data_set_and_nothing_else():
     lost = np.isnan(masked)
     assert 0.08 < lost[:, 1].mean() < 0.12
     assert (lost[:, 1] == lost[:, 2]).all() and not lost[:, 0].any() and not np.isnan(x).any()
+
+
+class Binary:
+    """Says what `tribunal` would: dots and digits are an address, what has a space is refused."""
+
+    def kinds(self, frame):
+        kept = frame[~frame["entity"].str.contains(" ")].reset_index(drop=True)
+        numbers = kept["entity"].str.replace(".", "").str.isdigit()
+        return kept.assign(kind=np.where(numbers, "ip", "domain"))
+
+
+def test_any_labelled_csv_is_read(tmp_path):
+    file = tmp_path / "labels.csv"
+    file.write_text("entity,label,family\nevil.com,malicious,phishing_kit\n10.1.2.3,1,\na b,0,\ngood.org,0,x\ngood.org,0,x\n")
+    frame = data.load(file, Binary())
+    assert frame["entity"].tolist() == ["evil.com", "10.1.2.3", "good.org"]
+    assert frame["kind"].tolist() == ["domain", "ip", "domain"] and frame["label"].tolist() == [1, 1, 0]
+    assert frame["category"].tolist() == ["phishing", "malware", "benign"]
+    assert frame["family"].tolist() == ["phishing_kit", "unknown", "benign"] and set(frame["source"]) == {"unknown"}
+
+
+@pytest.mark.parametrize(("text", "message"), [("entity\na.com\n", "no column label"), ("entity,label\na.com,perhaps\n", "'perhaps'")])
+def test_what_is_no_label_is_refused(tmp_path, text, message):
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(SystemExit, match=message):
+        data.load(tmp_path / "l.csv", Binary())

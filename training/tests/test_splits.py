@@ -35,7 +35,7 @@ def synthetic() -> pd.DataFrame:
 
 
 FRAME = synthetic()
-FOLDS = splits.folds(FRAME)
+FOLDS = splits.domain_folds(FRAME) + splits.address_folds(FRAME)
 
 
 @pytest.mark.parametrize("fold", FOLDS, ids=lambda f: f"{f.kind}-{f.name}")
@@ -63,3 +63,21 @@ def test_later_is_later():
     train, valid = (FRAME.iloc[side].query("label == 1") for side in (fold.train, fold.valid))
     assert valid["day"].min() >= splits.LATER
     assert not (train["day"] >= splits.LATER).any()
+
+
+def test_data_of_unknown_sources_has_folds_too():
+    rows = [(f"{'ab'[i % 2]}{i // 3}.example{i // 3}.com", "domain", str(i % 2), "malware" if i % 2 else "benign",
+             f"f{i % 31}" if i % 2 else "benign", "mine", "2026-01-%02d" % (i % 28 + 1)) for i in range(6000)]
+    frame = data.with_groups(pd.DataFrame(rows, columns=["entity", "kind", "label", "category", "family", "source", "first_seen"]))
+    made = splits.folds(frame)
+    assert [f.name for f in made] == ["part-1", "part-2", "part-3", "part-4", "later"]
+    for fold in made:
+        train, valid = frame.iloc[fold.train], frame.iloc[fold.valid]
+        assert not set(train["group"]) & set(valid["group"])
+        if fold.name != "later":
+            assert not set(train.query("label == 1")["family"]) & set(valid.query("label == 1")["family"])
+
+
+def test_too_little_data_is_refused():
+    with pytest.raises(SystemExit, match="domain: too few rows"):
+        splits.folds(FRAME[FRAME["kind"] == "domain"].drop(columns="day").assign(day=pd.NaT, family="one", group="one"))

@@ -1,8 +1,11 @@
 """The model card: for whom a model is, what it was trained on, what was measured, and where it fails."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from . import config
 
 # Name in the data's list of sources -> what it is used for here. Package data is not in that list.
 USED = {
@@ -28,8 +31,13 @@ WORDFREQ = {
 
 PURPOSE = """\
 Estimates from a name or address alone (letters, words, suffix; network and country) how likely it is malicious. One
-of three members of the demonstration ensemble that a fresh checkout runs on. It has two parts: domains and addresses.
+of the members of the ensemble that a fresh checkout runs on; see `docs/models.md`.
 """
+
+SPLIT = (
+    "Split by provider, family and time, never at random; whatever shares a registrable domain (or /16 network) with "
+    "a held-out row leaves the training rows."
+)
 
 LIMITS = """\
 - It sees no content, no registration data, no traffic. A compromised honest site looks honest to it.
@@ -45,8 +53,12 @@ LIMITS = """\
 """
 
 
-def sources(table: pd.DataFrame) -> list[dict[str, str]]:
-    """The sources that enter, with licences as the data's own list states them."""
+def sources(data: Path, rows: pd.DataFrame) -> list[dict[str, str]]:
+    """The sources that enter, with licences as the data's own list states them; without a list, their names."""
+    listed = data / "SOURCES.csv"
+    if not listed.is_file():
+        return [{"name": n, "licence": "not stated", "use": "labels"} for n in sorted(rows["source"].unique())] + [WORDFREQ]
+    table = pd.read_csv(listed, keep_default_na=False)
     licences = dict(zip(table["source"], table["licence"]))
     missing = [name for name in USED if name not in licences]
     if missing:
@@ -73,12 +85,13 @@ def metrics_table(per_fold: dict[str, dict[str, Any]], held_out: dict[str, str])
 def card(manifest: dict[str, Any], held_out: dict[str, dict[str, str]], seeds: int) -> str:
     """The card of one model."""
     tables = "\n\n".join(
-        f"### {kind}\n\n{metrics_table(manifest['metrics'][kind], held_out[kind])}" for kind in ("domain", "ip")
+        f"### {kind}\n\n{metrics_table(manifest['metrics'][kind], held_out[kind])}" for kind in manifest["metrics"]
     )
-    rows = manifest["training"]["rows"]
+    plural = {"domain": "domains", "ip": "addresses"}
+    counted = " and ".join(f"{n:,} {plural[kind]}" for kind, n in manifest["training"]["rows"].items())
     listed = "\n".join(f"| {s['name']} | {s['licence']} | {s['use']} |" for s in manifest["training"]["sources"])
     parts = "\n".join(
-        f"- `{p['file']}`: {p['format']}, {p['trees']} trees, {len(p['features'])} features, {p['bytes']:,} bytes"
+        f"- `{p['file']}`: {p['format']}, {_size(p)}{p['bytes']:,} bytes"
         for p in manifest["parts"]
     )
     return f"""# Model card: {manifest["name"]}, version {manifest["version"]}
@@ -86,14 +99,14 @@ def card(manifest: dict[str, Any], held_out: dict[str, dict[str, str]], seeds: i
 ## Purpose
 
 {PURPOSE}
-Trained with {manifest["trainer"]} on {rows["domain"]:,} domains and {rows["ip"]:,} addresses, {manifest["created"][:10]}.
+Trained with {manifest["trainer"]} on {counted}, {manifest["created"][:10]}.
 
 {parts}
 
 ## Measured
 
-{manifest["training"]["split"]} Each fold was measured with models and a lexicon fitted on its training rows only,
-mean of {seeds} seed{"s" if seeds > 1 else ""}. The models shipped are then fitted on all rows. The folds are hard on
+{manifest["training"]["split"]} Each fold was measured with models and a lexicon fitted on its training rows only
+(models: at most {config.FOLD_ROWS:,} of them), mean of {seeds} seed{"s" if seeds > 1 else ""}. The models shipped are then fitted on all rows. The folds are hard on
 purpose, and differ: read each line, not a mean.
 
 {tables}
@@ -111,3 +124,7 @@ No source is part of the model as a list. The feature schema at training was `{m
 ## Limits, and who should not use it
 
 {LIMITS}"""
+
+
+def _size(part: dict[str, Any]) -> str:
+    return f"{part['trees']} trees, {len(part['features'])} features, " if part["features"] else ""

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEED = 20261124
+# One: with more, threads wait for each other wherever another process runs, and the order of sums changes.
+THREADS = 1
 
 # The address data sets, from npm, by version: production compiles the same ones.
 ASN_PACKAGE = "@ip-location-db/asn@2.3.2026061719"
@@ -30,12 +32,20 @@ MASKED_SHARE = 0.10
 # Share of names without a subdomain that get one, as names in real traffic have.
 SUBDOMAIN_SHARE = {"benign": 0.30, "malicious": 0.10}
 
-# Malicious share of what is scored that probabilities are stated for. Nobody knows a user's; see models.md.
-BASE_RATE = 0.10
+# Most rows that a fold's models are fitted on; the models that ship are fitted on all.
+FOLD_ROWS = 120_000
 
-# False-positive rates on benign entities at which the verdicts begin.
-SUSPICIOUS_FPR = 0.01
-MALICIOUS_FPR = 0.001
+# False-positive rates on benign entities at which the verdicts begin (suspicious, malicious), by consumer profile;
+# `balanced` is the definition's own.
+PROFILES = {"balanced": (0.01, 0.001), "sensitive": (0.05, 0.01), "strict": (0.001, 0.0001)}
+
+# Predictions are explained from this (calibrated) probability on.
+EXPLAIN_FROM = 0.0
+
+# Hours after which half of what a source said is left. What is computed from the entity's name does not age. Address
+# ranges change over months; feeds turn over in weeks; what was asked live ages fastest.
+HALF_LIFE_HOURS = {"ranges": 2160, "dataset": 336, "mysql": 336, "mongodb": 336, "http": 168, "dns": 72}
+VALID_HOURS = {"domain": 168, "ip": 72}
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,11 +8,18 @@ here: `group` (registrable domain, or the /16 of an address), `name` (its first 
 import hashlib
 import ipaddress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from publicsuffixlist import PublicSuffixList
 
 from . import config
+
+if TYPE_CHECKING:
+    from .features import Tribunal
+
+LABELS = {"1": 1, "0": 0, "malicious": 1, "benign": 0, "true": 1, "false": 0}
 
 _PSL = PublicSuffixList(only_icann=False)
 _ICANN = PublicSuffixList(only_icann=True)
@@ -43,11 +50,53 @@ def address_group(address: str) -> str:
     return str(ipaddress.ip_network(f"{parsed}/{16 if parsed.version == 4 else 32}", strict=False))
 
 
-def load(data: Path) -> pd.DataFrame:
-    """Reads the training data and adds the groups; noisy sources are left out."""
-    rows = pd.read_csv(data / "train.csv.zst", dtype=str, keep_default_na=False)
+OPTIONAL = {"kind": "", "category": "", "family": "", "source": "", "first_seen": ""}
+
+
+def file_of(data: Path) -> Path:
+    """The labelled file: the path itself, or `train.csv.zst` in that folder."""
+    return data / "train.csv.zst" if data.is_dir() else data
+
+
+def load(data: Path, tribunal: "Tribunal | None" = None) -> pd.DataFrame:
+    """Reads labelled entities and adds the groups; noisy sources are left out.
+
+    Needs `entity` and `label`; the kind is `tribunal`'s to say where the file does not, and entities that it refuses
+    are left out. Missing columns have defaults: see `completed`.
+    """
+    rows = pd.read_csv(file_of(data), dtype=str, keep_default_na=False)
+    missing = {"entity", "label"} - set(rows.columns)
+    if missing:
+        raise SystemExit(f"{file_of(data)}: no column {', '.join(sorted(missing))}")
+    if "kind" not in rows.columns:
+        if tribunal is None:
+            raise SystemExit(f"{file_of(data)}: no column kind, and no tribunal to ask")
+        rows = tribunal.kinds(rows)
+    rows = completed(rows)
     rows = rows[~rows["source"].isin(config.NOISY_SOURCES)].reset_index(drop=True)
     return with_groups(rows)
+
+
+def completed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Labels as 0 and 1, every optional column, a category for every row, one row per entity.
+
+    A family is `benign` for benign rows and else as given, `unknown` when it is not; a category (`benign`, `phishing`,
+    `dga`, `malware`) is read from the family's or source's name.
+    """
+    rows = rows.assign(**{c: v for c, v in OPTIONAL.items() if c not in rows.columns}).drop_duplicates("entity")
+    labels = rows["label"].str.strip().str.lower().map(LABELS)
+    if labels.isna().any():
+        raise SystemExit(f"label {rows.loc[labels.isna(), 'label'].iloc[0]!r} is none of {', '.join(LABELS)}")
+    rows["label"] = labels.astype(int).astype(str)
+    benign = rows["label"] == "0"
+    rows["family"] = rows["family"].where(~benign, "benign").replace("", "unknown")
+    hint = (rows["family"] + " " + rows["source"]).str.lower()
+    guess = np.select(
+        [benign, hint.str.contains("phish"), hint.str.contains("dga|generated")], ["benign", "phishing", "dga"], "malware"
+    )
+    rows["category"] = rows["category"].where(rows["category"] != "", guess)
+    rows["source"] = rows["source"].replace("", "unknown")
+    return rows
 
 
 def with_groups(rows: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ import pyarrow.parquet
 from . import config, lexicon
 from .augment import mask_networks
 from .data import cross_fit_folds
+from .sample import Sample
 
 
 # Exit code of `tribunal features` when some entities were refused; they have no row.
@@ -45,6 +46,7 @@ class Tribunal:
         shutil.copyfile(binary, self.binary)
         self.binary.chmod(0o755)
         self.digest = hashlib.sha256(self.binary.read_bytes()).hexdigest()
+        self.dataset_digest = hashlib.sha256(dataset.read_bytes()).hexdigest() if dataset else ""
 
     def run(self, *arguments: str | Path) -> str:
         """Runs a command; its standard output. A failure ends the run with the command's own message."""
@@ -65,11 +67,19 @@ class Tribunal:
         names = {kind: [f["name"] for f in features if kind in f["kinds"]] for kind in ("domain", "ip")}
         return Schema(told["digest"], names)
 
-    def features(self, rows: pd.DataFrame, compiled: Path, label: str) -> pd.DataFrame:
+    def kinds(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Adds `kind`, and gives `entity` its normal form; entities that are refused are left out."""
+        rows = rows.reset_index(drop=True).assign(row=range(len(rows)))
+        told = self.features(rows, None, "kinds")
+        kept = rows.set_index("row").loc[told.index]
+        return kept.assign(kind=told["kind"], entity=told["entity"]).reset_index(drop=True)
+
+    def features(self, rows: pd.DataFrame, compiled: Path | None, label: str) -> pd.DataFrame:
         """One row of features per row that is not refused, indexed by `row`; kept on disk by content."""
         text = rows[["entity", "row"]].to_csv(index=False)
         key = hashlib.sha256()
-        for part in (self.digest.encode(), compiled.read_bytes(), text.encode(), str(self.dataset).encode()):
+        lexicon_bytes = compiled.read_bytes() if compiled else b""
+        for part in (self.digest.encode(), lexicon_bytes, text.encode(), self.dataset_digest.encode()):
             key.update(hashlib.sha256(part).digest())
         kept = self.work / "features" / f"{label}-{key.hexdigest()[:20]}.parquet"
         if not kept.exists():
@@ -77,27 +87,25 @@ class Tribunal:
             source, out = kept.with_suffix(".in.csv"), kept.with_suffix(".out.csv")
             source.write_text(text)
             extra = ["--dataset", self.dataset] if self.dataset else []
-            self.run("features", "--lexicon", compiled, *extra, "--format", "csv", "-o", out, "--file", source)
+            extra += ["--lexicon", compiled] if compiled else []
+            self.run("features", *extra, "--format", "csv", "-o", out, "--file", source)
             table = pyarrow.csv.read_csv(out, convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True))
             pyarrow.parquet.write_table(table, kept)
             source.unlink(), out.unlink()
         return pyarrow.parquet.read_table(kept).to_pandas().set_index("row")
 
 
-def matrix(features: pd.DataFrame, rows: pd.DataFrame, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Float32 values in the order of `names` and labels, of the rows that were not refused."""
-    both = rows.set_index("row")["label"]
-    kept = both.index.intersection(features.index)
-    values = features.loc[kept, names].astype("float32").to_numpy()
-    return values, both.loc[kept].to_numpy()
+def sample(features: pd.DataFrame, rows: pd.DataFrame, names: list[str]) -> Sample:
+    """Float32 values in the order of `names`, and their rows: those that were not refused."""
+    by_row = rows.set_index("row", drop=False)
+    kept = by_row.index.intersection(features.index)
+    return Sample(features.loc[kept, names].astype("float32").to_numpy(), by_row.loc[kept], names)
 
 
-def training_matrix(
-    features: pd.DataFrame, rows: pd.DataFrame, names: list[str], kind: str
-) -> tuple[np.ndarray, np.ndarray]:
+def training_sample(features: pd.DataFrame, rows: pd.DataFrame, names: list[str], kind: str) -> Sample:
     """The same for rows that are trained on: addresses lose their network now and then."""
-    x, y = matrix(features, rows, names)
-    return (mask_networks(x, names) if kind == "ip" else x), y
+    made = sample(features, rows, names)
+    return Sample(mask_networks(made.x, names), made.rows, names) if kind == "ip" else made
 
 
 class CrossFit:

@@ -1,4 +1,4 @@
-"""What is reported: AUC, and recall where few benign entities are disturbed."""
+"""What is reported: AUC, recall where few benign entities are disturbed, and calibration error."""
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
@@ -23,6 +23,13 @@ def measure(labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
         "malicious": int((labels == 1).sum()),
         "benign": int((labels == 0).sum()),
     }
+
+
+def ece(labels: np.ndarray, p: np.ndarray, mass: np.ndarray, bins: int = 15) -> float:
+    """Mean difference of what was said and what was, over bins of equal width, weighted by their mass."""
+    at = np.minimum((p * bins).astype(int), bins - 1)
+    gap = np.bincount(at, mass * (p - labels), minlength=bins)
+    return float(np.abs(gap).sum() / mass.sum())
 
 
 def logit(p: np.ndarray) -> np.ndarray:

@@ -40,13 +40,13 @@ def address_table(work: Path) -> AddressTable:
 
 
 def constant_sources(paths: config.Paths, table: AddressTable) -> Path:
-    """Folder with `words.tsv` and `asn_hosting.tsv`."""
+    """Folder with `words.tsv` and, if the data has hosting ranges, `asn_hosting.tsv`."""
     folder = paths.work / "constant"
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "words.tsv").exists():
         words.write(folder / "words.partial")
         (folder / "words.partial").rename(folder / "words.tsv")
-    if not (folder / "asn_hosting.tsv").exists():
-        hosting = paths.data / "intel" / "hosting_ranges.csv.zst"
+    hosting = paths.data / "intel" / "hosting_ranges.csv.zst"
+    if not (folder / "asn_hosting.tsv").exists() and hosting.exists():
         lexicon.write_hosting(folder / "asn_hosting.tsv", table, hosting)
     return folder

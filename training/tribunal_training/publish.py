@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from .calibration import Calibration
+from .features import Tribunal
 from .models import Trainer
+from .sample import Sample
 
 GOLDEN_ROWS = 20
-# Predictions are explained from this probability on; below it nobody asks.
-EXPLAIN_FROM = 0.3
+# Largest file of a part: what is committed, and what a predictor loads at a cold start.
+MAX_BYTES = 2_600_000
 
 
 def digest(content: bytes) -> str:
@@ -32,30 +35,52 @@ def write_json(path: Path, value: Any) -> str:
     return digest(content)
 
 
-def part(trainer: Trainer, model: Any, kind: str, names: list[str], folder: Path) -> dict[str, Any]:
-    """Saves one kind's model and describes it as the manifest does."""
+def save(trainer: Trainer, model: Any, kind: str, names: list[str], folder: Path, own: Path, tribunal: Tribunal) -> Path:
+    """The file that a predictor reads; `own` keeps the trainer's file where that is compiled, for `check_models.py`."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{kind}.{trainer.suffix}"
-    trainer.save(model, file, names)
+    if not trainer.compiled:
+        file = folder / f"{kind}.{trainer.suffix}"
+        trainer.save(model, file, names)
+        return file
+    own.mkdir(parents=True, exist_ok=True)
+    trainer.save(model, own / f"{kind}.{trainer.suffix}", names)
+    file = folder / f"{kind}.tribunal"
+    tribunal.run("model", "compile", own / f"{kind}.{trainer.suffix}", "--format", trainer.format, "-o", file)
+    return file
+
+
+def part(
+    trainer: Trainer, model: Any, kind: str, names: list[str], file: Path, calibration: Calibration | None,
+    explain_from: float,
+) -> dict[str, Any]:  # fmt: skip
+    """Describes one kind's model as the manifest does."""
     content = file.read_bytes()
-    return {
-        "kinds": [kind], "file": file.name, "format": trainer.format, "sha256": digest(content),
-        "bytes": len(content), "features": names, "trees": int(trainer.trees(model)), "explain_from": EXPLAIN_FROM,
+    if len(content) > MAX_BYTES:
+        raise SystemExit(f"{file} has {len(content):,} bytes; at most {MAX_BYTES:,} are published")
+    described = {
+        "kinds": [kind], "file": file.name, "format": trainer.saved_format, "sha256": digest(content),
+        "bytes": len(content), "features": names if trainer.reads_vector else [],
+        "trees": int(trainer.trees(model)), "explain_from": explain_from,
     }  # fmt: skip
+    return described | ({"calibration": calibration} if calibration else {})
 
 
-def golden(trainer: Trainer, model: Any, kind: str, names: list[str], x: np.ndarray) -> dict[str, Any]:
+def golden(trainer: Trainer, model: Any, kind: str, sample: Sample) -> dict[str, Any]:
     """Feature vectors with the trainer's answers: margin as the bits of its own float type, probability as decimal.
 
-    The last row is all missing. A forest has no link function: its margin is the probability.
+    The last row is all missing. A forest has no link function: its margin is the probability. Probabilities are the
+    trainer's own, before calibration.
     """
-    rows = x[np.linspace(0, len(x) - 1, GOLDEN_ROWS - 1).astype(int)].copy()
-    rows = np.vstack([rows, np.full((1, rows.shape[1]), np.nan, dtype="float32")]).astype("float32")
+    positions = np.linspace(0, len(sample) - 1, GOLDEN_ROWS).astype(int)
+    rows = sample.take(positions)
+    values = rows.x.astype("float32").copy()
+    values[-1] = np.nan
+    rows = Sample(values, rows.rows, sample.names)
     margin = np.asarray(trainer.margin(model, rows))
     bits = margin.view("uint32" if margin.dtype == np.float32 else "uint64")
     return {
-        "kind": kind, "features": names,
-        "rows": [[None if np.isnan(v) else float(v) for v in row] for row in rows],
+        "kind": kind, "features": sample.names,
+        "rows": [[None if np.isnan(v) else float(v) for v in row] for row in values],
         "margin_type": str(margin.dtype),
         "margin_bits": [f"{int(b):0{margin.dtype.itemsize * 2}x}" for b in bits],
         "probability": [float(p) for p in trainer.probability(model, rows)],
@@ -68,9 +93,9 @@ def write_golden(folder: Path, goldens: list[dict[str, Any]]) -> None:
     (folder / "golden.json").write_text(text + "\n")
 
 
-def write_manifest(models: Path, trainer: Trainer, version: str, manifest: dict[str, Any], card: str) -> str:
+def write_manifest(models: Path, name: str, version: str, manifest: dict[str, Any], card: str) -> str:
     """Manifest, card and pointer of a model; returns the digest of the manifest."""
-    base = models / "models" / trainer.name
+    base = models / "models" / name
     folder = base / "versions" / version
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(card)

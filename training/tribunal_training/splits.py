@@ -79,6 +79,46 @@ def address_folds(rows: pd.DataFrame) -> list[Fold]:
     ]  # fmt: skip
 
 
+# Least malicious and benign rows on either side of a fold; with fewer its figures say nothing.
+LEAST_ROWS = 200
+GENERAL_FOLDS = 4
+
+
+def general_folds(rows: pd.DataFrame, kind: str) -> list[Fold]:
+    """For data of unknown sources: by group, with whole families held out, and the latest fifth where days are known."""
+    of_kind, malicious = rows["kind"] == kind, rows["label"] == 1
+    several = rows.loc[of_kind & malicious, "family"].nunique() >= 2 * GENERAL_FOLDS
+    column = rows["family"].where(malicious, rows["group"]) if several else rows["group"]
+    keyed = rows.assign(key=column)
+    out = []
+    for i in range(GENERAL_FOLDS):
+        held = _share(keyed, "key", "general", i / GENERAL_FOLDS, (i + 1) / GENERAL_FOLDS)
+        out.append(_fold(rows, f"part-{i + 1}", kind, "a quarter of the families and groups", held, several))
+    days = rows.loc[of_kind & malicious, "day"].dropna()
+    if len(days) >= 5 * LEAST_ROWS:
+        later = malicious & (rows["day"] > days.quantile(0.8)) | ~malicious & _share(rows, "group", "general later", 0, 0.2)
+        out.append(_fold(rows, "later", kind, "the latest fifth of the malicious rows", later, False))
+    return out
+
+
+def _usable(rows: pd.DataFrame, fold: Fold) -> bool:
+    labels = [rows["label"].to_numpy()[side] for side in (fold.train, fold.valid)]
+    return all(min((side == 1).sum(), (side == 0).sum()) >= LEAST_ROWS for side in labels)
+
+
+def kinds(rows: pd.DataFrame) -> list[str]:
+    """The kinds that there are enough rows of."""
+    return [k for k in ("domain", "ip") if (rows["kind"] == k).sum() >= 4 * LEAST_ROWS]
+
+
 def folds(rows: pd.DataFrame) -> list[Fold]:
-    """All folds of both kinds."""
-    return domain_folds(rows) + address_folds(rows)
+    """All folds of the kinds that there are: by name where the sources are known ones, else general ones."""
+    out = []
+    for kind in kinds(rows):
+        named = domain_folds(rows) if kind == "domain" else address_folds(rows)
+        chosen = named if all(_usable(rows, f) for f in named) else general_folds(rows, kind)
+        usable = [f for f in chosen if _usable(rows, f)]
+        if len(usable) < 2:
+            raise SystemExit(f"{kind}: too few rows, families or groups to hold any out twice")
+        out += usable
+    return out

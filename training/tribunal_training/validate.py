@@ -1,5 +1,10 @@
-"""Measures every model and their mean on every fold, with features whose lexicon saw the fold's training rows only."""
+"""Out-of-fold probabilities of every member on every fold, with features whose lexicon saw the fold's training rows only.
 
+A fold's models are fitted on at most `config.FOLD_ROWS` of its training rows, drawn by registrable domain (or /16) so
+that a run's time is bounded; the models that ship are fitted on all rows.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,98 +12,80 @@ import pandas as pd
 
 from . import config
 from .augment import add_subdomains
-from .features import CrossFit, matrix, training_matrix
-from .metrics import logit, measure
-from .models import TRAINERS
+from .data import stable_unit
+from .features import CrossFit, sample, training_sample
+from .metrics import measure
+from .models import TRAINERS, Trainer
+from .sample import Sample
 from .splits import Fold
 
 
 @dataclass
 class Scored:
-    """Out-of-fold probabilities of a fold's rows, by model."""
+    """Out-of-fold probabilities of a fold's rows, by member; `rows` says what they are."""
 
     fold: Fold
-    labels: np.ndarray
+    rows: pd.DataFrame
     probabilities: dict[str, np.ndarray]
 
-    def mean(self, weights: dict[str, float]) -> np.ndarray:
-        """The weighted mean, as the ensemble takes it."""
-        total = sum(weights.values())
-        return sum(weights[m] * p for m, p in self.probabilities.items()) / total
+    @property
+    def labels(self) -> np.ndarray:
+        """1 malicious, 0 benign."""
+        return self.rows["label"].to_numpy()
+
+    def matrix(self, members: list[str]) -> np.ndarray:
+        """One column per member."""
+        return np.column_stack([self.probabilities[m] for m in members])
 
 
-def score_fold(rows: pd.DataFrame, fold: Fold, cross: CrossFit, seed: int) -> Scored:
-    """Fits the three models on the fold's training rows and scores its held-out rows as they stand on their lists."""
+def bounded(drawn: Sample, most: int) -> Sample:
+    """At most about `most` rows, whole groups; the same ones for the same data."""
+    if len(drawn) <= most:
+        return drawn
+    unit = {g: stable_unit(g, "bounded") for g in drawn.rows["group"].unique()}
+    return drawn.take(np.flatnonzero(drawn.rows["group"].map(unit).to_numpy() < most / len(drawn)))
+
+
+def fold_samples(rows: pd.DataFrame, fold: Fold, cross: CrossFit) -> tuple[Sample, Sample]:
+    """Training rows with cross-fitted features, and held-out rows as they stand on their lists."""
+    name = f"{fold.kind}-{fold.name}"
     train, valid = add_subdomains(rows.iloc[fold.train]), rows.iloc[fold.valid]
-    whole = cross.whole(train, fold.kind + "-" + fold.name)
+    whole = cross.whole(train, name)
     names = cross.tribunal.schema(whole).names[fold.kind]
-    x, y = training_matrix(cross.crossed(train, fold.kind + "-" + fold.name), train, names, fold.kind)
-    vx, vy = matrix(cross.tribunal.features(valid, whole, f"{fold.kind}-{fold.name}-valid"), valid, names)
+    fitted = training_sample(cross.crossed(train, name), train, names, fold.kind)
+    return bounded(fitted, config.FOLD_ROWS), sample(cross.tribunal.features(valid, whole, f"{name}-valid"), valid, names)
+
+
+def score(trainer: Trainer, fitted: Sample, held: Sample, kind: str, seed: int) -> np.ndarray:
+    """One member's probabilities of the held-out rows."""
+    model = trainer.fit(fitted, kind, seed)
+    return np.asarray(trainer.probability(model, held), dtype="float64")
+
+
+KEPT = ["entity", "label", "category", "family", "source", "group"]
+
+
+def score_fold(
+    fold: Fold, samples: Callable[[], tuple[Sample, Sample]], kept: Callable[[str], np.ndarray | None],
+    keep: Callable[[str, np.ndarray], None], seed: int,
+) -> Scored:  # fmt: skip
+    """Every member of the fold's kind; `kept` and `keep` make a run resumable member by member."""
+    trainers = [t for t in TRAINERS if fold.kind in t.kinds]
+    fitted, held = samples()
     probabilities = {}
-    for trainer in TRAINERS:
-        model = trainer.fit(x, y, names, fold.kind, seed)
-        probabilities[trainer.name] = np.asarray(trainer.probability(model, vx), dtype="float64")
-    return Scored(fold, vy, probabilities)
+    for trainer in trainers:
+        p = kept(trainer.name)
+        if p is None or len(p) != len(held):
+            p = score(trainer, fitted, held, fold.kind, seed)
+            keep(trainer.name, p)
+        probabilities[trainer.name] = p
+    return Scored(fold, held.rows[KEPT].reset_index(drop=True), probabilities)
 
 
-def report(scored: list[Scored], weights: dict[str, dict[str, float]]) -> dict[str, dict[str, dict[str, dict]]]:
-    """kind -> model (and `ensemble`) -> fold -> metrics."""
+def report(scored: list[Scored]) -> dict[str, dict[str, dict[str, dict]]]:
+    """kind -> member -> fold -> metrics."""
     out: dict[str, dict[str, dict[str, dict]]] = {}
     for s in scored:
-        of_kind = out.setdefault(s.fold.kind, {})
         for model, p in s.probabilities.items():
-            of_kind.setdefault(model, {})[s.fold.name] = measure(s.labels, p)
-        of_kind.setdefault("ensemble", {})[s.fold.name] = measure(s.labels, s.mean(weights[s.fold.kind]))
+            out.setdefault(s.fold.kind, {}).setdefault(model, {})[s.fold.name] = measure(s.labels, p)
     return out
-
-
-def pooled(scored: list[Scored], weights: dict[str, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, mean probabilities and row weights over the folds of a kind.
-
-    Every fold counts the same; within a fold malicious rows weigh `BASE_RATE` and benign ones the rest.
-    """
-    labels = np.concatenate([s.labels for s in scored])
-    scores = np.concatenate([s.mean(weights) for s in scored])
-    mass = []
-    for s in scored:
-        malicious = s.labels == 1
-        mass.append(np.where(malicious, config.BASE_RATE / malicious.sum(), (1 - config.BASE_RATE) / (~malicious).sum()))
-    return labels, scores, np.concatenate(mass)
-
-
-def calibrate(scored: list[Scored], weights: dict[str, float]) -> dict[str, float]:
-    """Platt's a and b: probability = 1 / (1 + exp(-(a logit(mean) + b))), at the base rate."""
-    from scipy.optimize import minimize
-
-    labels, scores, mass = pooled(scored, weights)
-    margin = logit(scores)
-
-    def loss(ab: np.ndarray) -> float:
-        z = ab[0] * margin + ab[1]
-        return float((mass * np.where(labels == 1, np.logaddexp(0, -z), np.logaddexp(0, z))).sum())
-
-    a, b = minimize(loss, [1.0, -2.0], method="Nelder-Mead", options={"xatol": 1e-6, "fatol": 1e-10}).x
-    return {"a": round(float(a), 6), "b": round(float(b), 6)}
-
-
-def risk(mean: np.ndarray, calibration: dict[str, float]) -> np.ndarray:
-    """Risk, 0 to 100."""
-    return 100.0 / (1.0 + np.exp(-(calibration["a"] * logit(mean) + calibration["b"])))
-
-
-def weighted_quantile(values: np.ndarray, mass: np.ndarray, q: float) -> float:
-    """The least value with at least `q` of the mass at or below it."""
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(mass[order]) / mass.sum()
-    return float(values[order][min(np.searchsorted(cumulative, q), len(values) - 1)])
-
-
-def thresholds(scored: list[Scored], weights: dict[str, float], calibration: dict[str, float]) -> dict[str, float]:
-    """Risks above which 1 % and 0.1 % of the benign rows lie, every fold counting the same."""
-    labels, scores, mass = pooled(scored, weights)
-    benign = labels == 0
-    risks, mass = risk(scores[benign], calibration), mass[benign]
-    return {
-        "suspicious": round(weighted_quantile(risks, mass, 1 - config.SUSPICIOUS_FPR) + 0.005, 2),
-        "malicious": round(weighted_quantile(risks, mass, 1 - config.MALICIOUS_FPR) + 0.005, 2),
-    }
