@@ -4,6 +4,8 @@
 //! or an index is checked before it is used. Fields that are not listed here are ignored, so that a newer
 //! trainer's manifest can be read.
 
+use std::collections::HashSet;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tribunal_core::Kind;
@@ -89,6 +91,10 @@ pub struct Part {
     pub bytes: u64,
     /// Names of the features, in the order of the model.
     pub features: Vec<String>,
+    /// Those of the features that a schema may lack: they are missing values then, as the model was trained to meet
+    /// them. Features of declared sources are such; without any other the model abstains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub optional: Vec<String>,
     /// Number of trees, for people.
     #[serde(default)]
     pub trees: u64,
@@ -178,7 +184,17 @@ impl Part {
                 fault.limit,
             ));
         }
-        check_features(object, at, &self.features)
+        check_features(object, at, &self.features)?;
+        let known: HashSet<&String> = self.features.iter().collect();
+        let mut seen = HashSet::new();
+        for (i, name) in self.optional.iter().enumerate() {
+            if !known.contains(name) || !seen.insert(name) {
+                let name: String = name.chars().take(MAX_FEATURE_NAME).collect();
+                let rule = "a name in features, each once";
+                return Err(invalid(object, format!("{at}optional[{i}]"), &name, rule));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -186,7 +202,7 @@ fn check_features(object: &str, at: &str, features: &[String]) -> Result<(), Reg
     if !(1..=MAX_FEATURES).contains(&features.len()) {
         return Err(invalid(object, format!("{at}features.length"), &features.len(), "1 to 4096"));
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     for (i, feature) in features.iter().enumerate() {
         if !(1..=MAX_FEATURE_NAME).contains(&feature.len()) || !seen.insert(feature) {
             return Err(invalid(

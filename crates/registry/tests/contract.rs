@@ -47,7 +47,7 @@ fn manifest() -> Value {
         "schema": sha256(b"schema"), "card": "card.md", "metrics": {"domain": {"auc": 0.99}}, "unknown": [1],
         "parts": [
             {"kinds": ["domain"], "file": "domain.ubj", "format": "xgboost-ubj", "sha256": sha256(TREES),
-             "bytes": TREES.len(), "features": ["length", "entropy"], "trees": 3, "explain_from": 0.3},
+             "bytes": TREES.len(), "features": ["length", "entropy"], "optional": ["entropy"], "trees": 3, "explain_from": 0.3},
             {"kinds": ["ip"], "file": "ip.ubj", "format": "xgboost-ubj", "sha256": sha256(IP_TREES),
              "bytes": IP_TREES.len(), "features": ["asn_rate"], "trees": 1, "explain_from": 0.5},
         ],
@@ -253,6 +253,8 @@ async fn a_manifest_is_checked_field_by_field() {
         ("/parts/0/features", json!([]), "parts[0].features.length is 0"),
         ("/parts/0/features", json!(["a", "a"]), "parts[0].features[1] is a"),
         ("/parts/0/explain_from", json!(1.5), "parts[0].explain_from is 1.5"),
+        ("/parts/0/optional", json!(["length", "other"]), "parts[0].optional[1]"),
+        ("/parts/0/optional", json!(["length", "length"]), "parts[0].optional[1]"),
         ("/parts/0/kinds", json!(["url"]), "is not of its form"),
     ];
     for (at, value, expected) in cases {

@@ -183,6 +183,7 @@ fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, L
     Ok(RunnablePart {
         kinds: part.kinds.clone(),
         features: part.features.clone(),
+        optional: part.optional.clone(),
         explain_from: part.explain_from,
         forest,
     })

@@ -1,6 +1,6 @@
 //! A model that is loaded, and what it says of a batch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tribunal_core::ErrorName;
@@ -9,6 +9,9 @@ use tribunal_core::message::{
     Explanation, FeatureBatch, MAX_BATCH_ENTITIES, MAX_EXPLAINED, PredictionBatch, Row,
 };
 use tribunal_forest::Forest;
+
+/// Position of an optional feature that the batch lacks: no row has a value there.
+const ABSENT: usize = usize::MAX;
 
 /// Why a batch has no prediction.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,11 +69,14 @@ impl PredictError {
 pub(crate) struct RunnablePart {
     pub(crate) kinds: Vec<Kind>,
     pub(crate) features: Vec<String>,
+    /// Those that a batch may lack.
+    pub(crate) optional: Vec<String>,
     pub(crate) explain_from: f64,
     pub(crate) forest: Forest,
 }
 
-/// Where each part finds its features in a batch; or the first feature that the batch lacks.
+/// Where each part finds its features in a batch ([`ABSENT`]: nowhere, and it may be so); or the first feature that
+/// the batch lacks.
 #[derive(Debug)]
 struct Mapping {
     schema: String,
@@ -165,8 +171,7 @@ impl Predictor {
                 return Err(PredictError::FeatureTwice { feature: feature.chars().take(100).collect() });
             }
         }
-        let find = |feature: &String| positions.get(feature.as_str()).copied().ok_or_else(|| feature.clone());
-        let parts = self.parts.iter().map(|part| part.features.iter().map(find).collect()).collect();
+        let parts = self.parts.iter().map(|part| part.positions(&positions)).collect();
         let mapping =
             Arc::new(Mapping { schema: batch.schema.clone(), features: batch.features.clone(), parts });
         *cached = Some(Arc::clone(&mapping));
@@ -192,6 +197,17 @@ fn check(batch: &FeatureBatch) -> Result<(), PredictError> {
 }
 
 impl RunnablePart {
+    /// Where the batch has each feature; or the first that it lacks and may not.
+    fn positions(&self, batch: &HashMap<&str, usize>) -> Result<Vec<usize>, String> {
+        let optional: HashSet<&String> = self.optional.iter().collect();
+        let find = |feature: &String| match batch.get(feature.as_str()) {
+            Some(position) => Ok(*position),
+            None if optional.contains(feature) => Ok(ABSENT),
+            None => Err(feature.clone()),
+        };
+        self.features.iter().map(find).collect()
+    }
+
     /// Answers the rows at `indices`, with the features at `positions`.
     fn predict(
         &self,
@@ -247,13 +263,17 @@ impl RunnablePart {
         }
         // Stable: of equally strong ones the first of the model comes first, so that a score can be repeated.
         parts.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-        let rest: f64 = parts.iter().skip(MAX_EXPLAINED).map(|(_, contribution)| contribution).sum();
         let margin = base + parts.iter().map(|(_, contribution)| contribution).sum::<f64>();
+        // What the batch has no feature for cannot be named: it is with the rest.
+        let (named, unnamed): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|(position, _)| *position != ABSENT as u32);
+        let weaker = named.iter().skip(MAX_EXPLAINED).chain(&unnamed);
+        let rest: f64 = weaker.map(|(_, contribution)| contribution).sum();
         Ok(Some(Explanation {
             base: narrow(base),
             base_probability: base_probability.first().map_or(0.5, |&p| narrow(p)),
             margin: narrow(margin),
-            top: parts
+            top: named
                 .iter()
                 .take(MAX_EXPLAINED)
                 .map(|&(position, value)| (position, narrow(value)))

@@ -157,6 +157,21 @@ async fn what_the_model_does_not_cover_is_an_abstention() {
 }
 
 #[tokio::test]
+async fn an_optional_feature_may_be_absent_and_is_then_missing() {
+    let part = with(&Model::new().part, "optional", json!(["digits"]));
+    let predictor = Model { part, ..Model::new() }.load().await.unwrap();
+    for digits in [None, Some(9.0)] {
+        let missing = batch(&["length", "digits"], vec![row("a.com", &[Some(9.0), digits])]);
+        let missing = predictor.predict(&missing).unwrap();
+        let absent = predictor.predict(&batch(&["length"], vec![row("a.com", &[Some(9.0)])])).unwrap();
+        assert_eq!(absent.probabilities == missing.probabilities, digits.is_none());
+        assert!(absent.probabilities[0].is_some() && absent.abstentions.is_empty());
+    }
+    let answer = predictor.predict(&batch(&["digits"], vec![row("a.com", &[Some(9.0)])])).unwrap();
+    assert_eq!(answer.abstentions, ["feature_unknown: length"]);
+}
+
+#[tokio::test]
 async fn a_batch_that_is_not_of_the_contract_is_refused() {
     let predictor = Model::new().load().await.unwrap();
     let one = row("a.com", &[None, None]);
