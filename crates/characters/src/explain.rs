@@ -24,7 +24,8 @@ pub struct Explanation {
     pub base: f64,
     /// The margin.
     pub margin: f64,
-    /// Characters of the name and what they add, strongest first; a suffix begins with a dot.
+    /// Characters of the name and what they add, strongest first; a suffix begins with a
+    /// dot, and what is no character of a host name is `?`.
     pub grams: Vec<(String, f64)>,
     /// What all else adds.
     pub rest: f64,
@@ -52,7 +53,7 @@ impl CharacterModel {
             .collect();
         let (of_filters, of_suffix) = contributions.split_at(self.filters());
         let mut grams = runs(&text, &credit(text.symbols().len(), of_filters, &windows));
-        grams.push((format!(".{}", String::from_utf8_lossy(text.suffix)), of_suffix.iter().sum()));
+        grams.push((text.shown_suffix(), of_suffix.iter().sum()));
         grams.retain(|(_, contribution)| *contribution != 0.0);
         grams.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
         grams.truncate(MAX_GRAMS);

@@ -17,8 +17,6 @@
 //!
 //! It reads the name in its normal form, as `tribunal-core` writes it, and does not normalise. It knows nothing
 //! of calibration: a margin becomes a probability elsewhere.
-//!
-
 
 mod explain;
 mod model;

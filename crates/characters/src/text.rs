@@ -13,6 +13,7 @@ pub(crate) const ALPHABET: usize = 42;
 const START: u8 = 0;
 const END: u8 = 1;
 const OTHER: u8 = 41;
+const MAX_LABEL: usize = 63;
 /// Customary second levels under the top-level domains of countries.
 const SECOND_LEVELS: [&[u8]; 17] = [
     b"ac", b"biz", b"co", b"com", b"edu", b"gob", b"gov", b"go", b"info", b"mil", b"ne", b"net", b"nom",
@@ -54,14 +55,24 @@ impl<'a> Text<'a> {
         self.symbols.get(..self.len).unwrap_or_default()
     }
 
-    /// The characters of the host at symbols `from..to`; markers have none.
+    /// The characters of the host at symbols `from..to`; markers have none, and what is no character of a host
+    /// name is shown as `?`.
     pub(crate) fn shown(&self, from: usize, to: usize) -> String {
         let offset = (self.body.len() + 2).saturating_sub(self.len);
         // Symbol i stands for byte i + offset - 1 of the body.
         let start = (from + offset).saturating_sub(1).min(self.body.len());
         let end = (to + offset).saturating_sub(1).min(self.body.len());
-        String::from_utf8_lossy(self.body.get(start..end).unwrap_or_default()).into_owned()
+        printable(self.body.get(start..end).unwrap_or_default())
     }
+
+    /// The suffix after a dot, likewise, and cut to the length of a label.
+    pub(crate) fn shown_suffix(&self) -> String {
+        format!(".{}", printable(self.suffix.get(..MAX_LABEL).unwrap_or(self.suffix)))
+    }
+}
+
+fn printable(bytes: &[u8]) -> String {
+    bytes.iter().map(|&b| if symbol(b) == OTHER { '?' } else { char::from(b) }).collect()
 }
 
 fn suffix_len(host: &[u8]) -> usize {
@@ -141,5 +152,7 @@ mod tests {
         let text = Text::new(&long);
         assert_eq!(text.shown(text.symbols().len() - 4, text.symbols().len()), "xyz");
         assert_eq!(text.shown(0, 48).len(), 47);
+        let text = Text::new("a\u{1b}[2Jb.\u{7}om");
+        assert_eq!((text.shown(0, 8).as_str(), text.shown_suffix().as_str()), ("a??2?b", ".?om"));
     }
 }

@@ -51,10 +51,8 @@ fn an_explanation_adds_up_to_the_margin() {
         for (gram, contribution) in &told.grams {
             assert!(*contribution != 0.0 && contribution.is_finite());
             assert!(!gram.is_empty());
-            assert!(
-                !host.is_ascii() || host.contains(gram.as_str()) || host == gram[1..],
-                "{host:?}: {gram:?}"
-            );
+            let found = host.contains(gram.as_str()) || host == gram[1..] || gram.contains('?');
+            assert!(found, "{host:?}: {gram:?}");
         }
         named += told.grams.len();
     }

@@ -17,10 +17,12 @@
 //!
 //! It does not calibrate, and it does not judge: the ensemble does.
 
+mod characters;
 mod load;
 mod predictor;
 mod step;
 
+pub use characters::explain_characters;
 pub use load::LoadError;
 pub use predictor::{PredictError, Predictor};
 pub use step::{Predict, RETRY_AFTER};
