@@ -2,7 +2,7 @@
 
     python training/goldens/names_cases.py crates/characters/tests/data
 
-Needs numpy alone. The names are those of `training/tests/test_names.py`, which are of no list.
+Needs numpy alone. The network is that of `training/tests/test_names.py`, and the names are of no list.
 """
 
 import json
@@ -12,7 +12,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parents[1] / "tests")]
 
-from test_names import made_up_hosts, made_up_network  # noqa: E402
+from test_names import made_up_network  # noqa: E402
+
+from tribunal_training.charnet import made_up_hosts  # noqa: E402
 
 EDGES = ["", "com", "www.com", "www.www.com", ".", "a..b", "a^$_é.net", "co.uk", f"{'ab' * 120}.zz", "A.COM"]
 

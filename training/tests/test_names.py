@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 
 from tribunal_training import charnet
-
-
-def made_up_hosts(count: int) -> list[str]:
-    """Names of no list."""
-    rng = random.Random(7)
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789-"
-    label = lambda: "".join(rng.choice(letters) for _ in range(rng.choice([1, 3, 8, 12, 30, 63])))  # noqa: E731
-    tails = ["com", "co.uk", "zz", "org.br", "xn--p1ai", "net"]
-    return [".".join([*(label() for _ in range(rng.randint(1, 3))), rng.choice(tails)]) for _ in range(count)]
+from tribunal_training.charnet import made_up_hosts
 
 
 def made_up_network(seed: int = 1) -> charnet.Network:

@@ -4,6 +4,7 @@
 every sum is of integers that cannot overflow, so its order does not matter.
 """
 
+import random
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,14 @@ def encode(hosts: list[str]) -> tuple[np.ndarray, list[str]]:
         row[: len(code)] = code
         suffixes.append(suffix)
     return symbols, suffixes
+
+
+def made_up_hosts(count: int, seed: int = 7) -> list[str]:
+    """Names of no list, of all lengths, for goldens."""
+    rng = random.Random(seed)
+    label = lambda: "".join(rng.choice(SYMBOLS[3:-1]) for _ in range(rng.choice([1, 3, 8, 12, 30, 63])))  # noqa: E731
+    tails = ["com", "co.uk", "zz", "org.br", "xn--p1ai", "net"]
+    return [".".join([*(label() for _ in range(rng.randint(1, 3))), rng.choice(tails)]) for _ in range(count)]
 
 
 @dataclass

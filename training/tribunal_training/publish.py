@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .calibration import Calibration
+from .charnet import made_up_hosts
 from .features import Tribunal
 from .models import Trainer
 from .sample import Sample
@@ -69,8 +71,11 @@ def golden(trainer: Trainer, model: Any, kind: str, sample: Sample) -> dict[str,
     """Feature vectors with the trainer's answers: margin as the bits of its own float type, probability as decimal.
 
     The last row is all missing. A forest has no link function: its margin is the probability. Probabilities are the
-    trainer's own, before calibration.
+    trainer's own, before calibration. A model that reads the text has made-up hosts beside its empty vectors: rows
+    of the data are not published.
     """
+    if not trainer.reads_vector:
+        sample = made_up(GOLDEN_ROWS)
     positions = np.linspace(0, len(sample) - 1, GOLDEN_ROWS).astype(int)
     rows = sample.take(positions)
     values = rows.x.astype("float32").copy()
@@ -79,12 +84,17 @@ def golden(trainer: Trainer, model: Any, kind: str, sample: Sample) -> dict[str,
     margin = np.asarray(trainer.margin(model, rows))
     bits = margin.view("uint32" if margin.dtype == np.float32 else "uint64")
     return {
-        "kind": kind, "features": sample.names,
+        "kind": kind, "features": sample.names, "hosts": [] if trainer.reads_vector else rows.hosts,
         "rows": [[None if np.isnan(v) else float(v) for v in row] for row in values],
         "margin_type": str(margin.dtype),
         "margin_bits": [f"{int(b):0{margin.dtype.itemsize * 2}x}" for b in bits],
         "probability": [float(p) for p in trainer.probability(model, rows)],
     }  # fmt: skip
+
+
+def made_up(count: int) -> Sample:
+    """Rows of hosts on no list, without a vector."""
+    return Sample(np.empty((count, 0), "float32"), pd.DataFrame({"entity": made_up_hosts(count), "label": 0}), [])
 
 
 def write_golden(folder: Path, goldens: list[dict[str, Any]]) -> None:
