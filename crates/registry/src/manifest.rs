@@ -89,7 +89,7 @@ pub struct Part {
     pub sha256: String,
     /// Size of the file.
     pub bytes: u64,
-    /// Names of the features, in the order of the model.
+    /// Names of the features, in the order of the model; none where it reads the entity itself.
     pub features: Vec<String>,
     /// Those of the features that a schema may lack: they are missing values then, as the model was trained to meet
     /// them. Features of declared sources are such; without any other the model abstains.
@@ -199,8 +199,9 @@ impl Part {
 }
 
 fn check_features(object: &str, at: &str, features: &[String]) -> Result<(), RegistryError> {
-    if !(1..=MAX_FEATURES).contains(&features.len()) {
-        return Err(invalid(object, format!("{at}features.length"), &features.len(), "1 to 4096"));
+    // None at all is for formats that read the entity itself; whoever runs the file knows whether it does.
+    if features.len() > MAX_FEATURES {
+        return Err(invalid(object, format!("{at}features.length"), &features.len(), "0 to 4096"));
     }
     let mut seen = HashSet::new();
     for (i, feature) in features.iter().enumerate() {

@@ -250,7 +250,7 @@ async fn a_manifest_is_checked_field_by_field() {
         ("/parts/0/sha256", json!("sha256:AB"), "parts[0].sha256 is sha256:AB"),
         ("/parts/0/bytes", json!(0), "parts[0].bytes is 0"),
         ("/parts/0/bytes", json!(MAX_FILE_BYTES + 1), "parts[0].bytes is 67108865"),
-        ("/parts/0/features", json!([]), "parts[0].features.length is 0"),
+        ("/parts/0/features", json!(vec!["a"; 4097]), "parts[0].features.length is 4097"),
         ("/parts/0/features", json!(["a", "a"]), "parts[0].features[1] is a"),
         ("/parts/0/explain_from", json!(1.5), "parts[0].explain_from is 1.5"),
         ("/parts/0/optional", json!(["length", "other"]), "parts[0].optional[1]"),

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use tribunal_core::ErrorName;
+use tribunal_characters::CharacterModel;
+use tribunal_core::{ErrorName, Kind};
 use tribunal_forest::{Forest, Format, ParseError};
 use tribunal_registry::{LoadedModel, Part, Registry, RegistryError};
 
-use crate::predictor::{Predictor, RunnablePart};
+use crate::part::{Engine, RunnablePart};
+use crate::predictor::Predictor;
 
 /// Why there is no predictor.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +20,7 @@ pub enum LoadError {
         /// Name of the model.
         model: String,
         /// Why; names the object.
-        source: RegistryError,
+        source: Box<RegistryError>,
     },
     /// The registry did not answer in time.
     #[error("cannot load model {model:?}: {location} did not answer within {limit_ms} ms")]
@@ -57,6 +59,22 @@ pub enum LoadError {
         format: Format,
         /// The place and the reason.
         source: ParseError,
+    },
+    /// The file is not a sound network over characters.
+    #[error("{object} cannot be run as {format}", format = tribunal_characters::FORMAT)]
+    Characters {
+        /// Path of the file.
+        object: String,
+        /// The place and the reason.
+        source: tribunal_characters::ParseError,
+    },
+    /// The manifest lets it answer for what it cannot read.
+    #[error("{object} reads names, but its manifest lets it answer for the kind {}", kind.as_str())]
+    NamesOnly {
+        /// Path of the file.
+        object: String,
+        /// The kind.
+        kind: Kind,
     },
     /// The file and the manifest do not fit each other.
     #[error("{object} reads {found} features, but its manifest names {named}")]
@@ -120,7 +138,7 @@ impl Predictor {
         let loaded = registry
             .load_model(name)
             .await
-            .map_err(|source| LoadError::Registry { model: name.to_owned(), source })?;
+            .map_err(|source| LoadError::Registry { model: name.to_owned(), source: Box::new(source) })?;
         Self::from_model(&loaded)
     }
 
@@ -155,6 +173,33 @@ impl Predictor {
 }
 
 fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, LoadError> {
+    let engine = if part.format == tribunal_characters::FORMAT {
+        Engine::Characters(Box::new(characters(part, bytes, object)?))
+    } else {
+        Engine::Trees(Box::new(trees(part, bytes, object)?))
+    };
+    Ok(RunnablePart {
+        kinds: part.kinds.clone(),
+        features: part.features.clone(),
+        optional: part.optional.clone(),
+        explain_from: part.explain_from,
+        with_bounds: true,
+        calibration: part.calibration.clone(),
+        engine,
+    })
+}
+
+fn characters(part: &Part, bytes: &[u8], object: String) -> Result<CharacterModel, LoadError> {
+    if let Some(kind) = part.kinds.iter().find(|kind| **kind != Kind::Domain) {
+        return Err(LoadError::NamesOnly { object, kind: *kind });
+    }
+    if !part.features.is_empty() {
+        return Err(LoadError::FeatureCount { object, found: 0, named: part.features.len() });
+    }
+    CharacterModel::parse(bytes).map_err(|source| LoadError::Characters { object, source })
+}
+
+fn trees(part: &Part, bytes: &[u8], object: String) -> Result<Forest, LoadError> {
     let Some(format) = Format::ALL.into_iter().find(|f| f.as_str() == part.format) else {
         return Err(LoadError::Format { object, format: part.format.clone() });
     };
@@ -180,13 +225,7 @@ fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, L
     }
     // While nobody waits for an answer.
     forest.prepare();
-    Ok(RunnablePart {
-        kinds: part.kinds.clone(),
-        features: part.features.clone(),
-        optional: part.optional.clone(),
-        explain_from: part.explain_from,
-        forest,
-    })
+    Ok(forest)
 }
 
 /// The first difference between the names in a file and those in its manifest, when both are the same names:
@@ -206,5 +245,10 @@ fn reordered(file: Option<&[String]>, manifest: &[String]) -> Option<(usize, Str
 }
 
 fn formats() -> String {
-    Format::ALL.map(Format::as_str).join(", ")
+    Format::ALL
+        .map(Format::as_str)
+        .into_iter()
+        .chain([tribunal_characters::FORMAT])
+        .collect::<Vec<_>>()
+        .join(", ")
 }

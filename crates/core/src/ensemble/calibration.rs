@@ -44,7 +44,7 @@ pub struct CalibrationFault {
     pub limit: String,
 }
 
-fn fault(field: impl Into<String>, value: impl ToString, limit: impl Into<String>) -> CalibrationFault {
+fn fault(field: impl Into<String>, value: &impl ToString, limit: impl Into<String>) -> CalibrationFault {
     CalibrationFault { field: field.into(), value: value.to_string(), limit: limit.into() }
 }
 
@@ -84,10 +84,10 @@ impl Calibration {
 
 fn validate_points(x: &[f64], y: &[f64]) -> Result<(), CalibrationFault> {
     if !(1..=MAX_POINTS).contains(&x.len()) {
-        return Err(fault("x.length", x.len(), format!("1 to {MAX_POINTS} is allowed")));
+        return Err(fault("x.length", &x.len(), format!("1 to {MAX_POINTS} is allowed")));
     }
     if y.len() != x.len() {
-        return Err(fault("y.length", y.len(), format!("{} is expected: as many as x has", x.len())));
+        return Err(fault("y.length", &y.len(), format!("{} is expected: as many as x has", x.len())));
     }
     for (name, values) in [("x", x), ("y", y)] {
         if let Some((i, value)) = values.iter().enumerate().find(|(_, v)| !(0.0..=1.0).contains(*v)) {
@@ -100,14 +100,14 @@ fn validate_points(x: &[f64], y: &[f64]) -> Result<(), CalibrationFault> {
     if let Some(i) = pairs(x, |a, b| a < b) {
         return Err(fault(
             format!("x[{i}]"),
-            x.get(i).copied().unwrap_or_default(),
+            &x.get(i).copied().unwrap_or_default(),
             "more than the one before is needed",
         ));
     }
     if let Some(i) = pairs(y, |a, b| a <= b) {
         return Err(fault(
             format!("y[{i}]"),
-            y.get(i).copied().unwrap_or_default(),
+            &y.get(i).copied().unwrap_or_default(),
             "the one before, or more, is needed",
         ));
     }

@@ -6,7 +6,7 @@ use tribunal_characters::CharacterModel;
 use tribunal_core::message::Explanation;
 
 /// Why the network gave the margin that it gave; `calibrated` makes a margin the part's probability.
-pub fn explain_characters(
+pub(crate) fn explain_characters(
     network: &CharacterModel,
     host: &str,
     calibrated: impl FnOnce(f64) -> f64,
