@@ -16,6 +16,7 @@ use crate::text::{MAX_SYMBOLS, Text};
 pub const MAX_GRAMS: usize = 4;
 
 const DOT: u8 = 2;
+const NO_WINDOW: i16 = -1;
 
 /// A margin taken apart: `base + grams + rest = margin`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,10 +38,11 @@ impl CharacterModel {
         let text = Text::new(host);
         let (mut inputs, windows) = self.windows(text.symbols());
         inputs.extend_from_slice(self.vector(text.suffix));
-        let mut slopes = vec![0_i64; self.inputs()];
+        // Whole numbers below 2^53: exact.
+        let mut slopes = vec![0.0_f64; self.inputs()];
         let margin = self.head(&inputs, |weights, weight| {
             for (slope, &w) in slopes.iter_mut().zip(weights) {
-                *slope += i64::from(w) * i64::from(weight);
+                *slope += f64::from(i32::from(w) * i32::from(weight));
             }
         });
         let contributions: Vec<f64> = inputs
@@ -48,7 +50,7 @@ impl CharacterModel {
             .zip(&self.means)
             .zip(&slopes)
             .map(|((&value, &mean), &slope)| {
-                (i64::from(value) - i64::from(mean)) as f64 * slope as f64 * self.scale
+                f64::from(i32::from(value) - i32::from(mean)) * slope * self.scale
             })
             .collect();
         let (of_filters, of_suffix) = contributions.split_at(self.filters());
@@ -63,22 +65,25 @@ impl CharacterModel {
 
     /// Every filter's greatest value, at least 0, and the window (start, end) that has it; none at 0.
     fn windows(&self, symbols: &[u8]) -> (Vec<i16>, Vec<Option<(usize, usize)>>) {
-        let mut greatest = vec![0_i16; self.filters()];
-        let mut windows = vec![None; self.filters()];
-        let mut first = 0;
+        let mut greatest: Vec<i16> = Vec::with_capacity(self.inputs());
+        let mut windows = Vec::with_capacity(self.filters());
         for convolution in &self.convolutions {
             let mut values = vec![0_i16; convolution.filters()];
+            let mut best = vec![0_i16; convolution.filters()];
+            let mut starts = vec![NO_WINDOW; convolution.filters()];
             for start in 0..symbols.len() {
                 convolution.values(symbols.get(start..).unwrap_or_default(), &mut values);
-                let here = (start, (start + convolution.width).min(symbols.len()));
-                let held = greatest.iter_mut().zip(&mut windows).skip(first);
-                for ((greatest, window), &value) in held.zip(&values) {
-                    if value > *greatest {
-                        (*greatest, *window) = (value, Some(here));
-                    }
+                for ((best, first), &value) in best.iter_mut().zip(&mut starts).zip(&values) {
+                    // Selected, not branched on: there are some hundred filters and no telling which.
+                    *first = if value > *best { start as i16 } else { *first };
+                    *best = (*best).max(value);
                 }
             }
-            first += convolution.filters();
+            greatest.extend(best);
+            windows.extend(starts.into_iter().map(|start| {
+                let start = usize::try_from(start).ok()?;
+                Some((start, (start + convolution.width).min(symbols.len())))
+            }));
         }
         (greatest, windows)
     }
