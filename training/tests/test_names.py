@@ -56,6 +56,13 @@ def test_integers_give_the_same_margin_in_any_order():
     assert len(set(fast.tolist())) > 250
 
 
+def test_a_file_is_read_back_as_it_was():
+    network, hosts = made_up_network(), made_up_hosts(50)
+    again = charnet.Network.parse(network.to_bytes())
+    assert again.to_bytes() == network.to_bytes()
+    assert again.margin(hosts).tolist() == network.margin(hosts).tolist()
+
+
 @pytest.mark.parametrize(
     ("host", "body", "suffix"),
     [

@@ -131,6 +131,32 @@ class Network:
         out += [struct.pack("B", len(suffix)) + suffix.encode() for suffix in self.suffixes]
         return b"".join(out)
 
+    @staticmethod
+    def parse(content: bytes) -> "Network":
+        """From a file that this package wrote; what others wrote is checked in Rust."""
+        if content[:8] != b"TRBCHAR1":
+            raise ValueError("not a network over characters")
+        at = 8
+
+        def numbers(kind: str, *shape: int) -> np.ndarray:
+            nonlocal at
+            count = int(np.prod(shape, dtype=int))
+            values = np.frombuffer(content, kind, count, at).reshape(shape)
+            at += values.nbytes
+            return values.copy()
+
+        convolutions, symbols, embedding, units, suffixes, shift = (int(n) for n in numbers("<u2", 6))
+        base, read = float(numbers("<f8", 1)[0]), []
+        for _ in range(convolutions):
+            width, filters = (int(n) for n in numbers("<u2", 2))
+            read.append((numbers("<i2", filters), numbers("<i2", width, symbols, filters)))
+        inputs = sum(len(bias) for bias, _ in read) + embedding
+        vectors, means = numbers("<i2", suffixes + 1, embedding), numbers("<i2", inputs)
+        hidden_bias, hidden = numbers("<i4", units), numbers("<i2", units, inputs)
+        output, output_bias = numbers("<i2", units), int(numbers("<i8", 1)[0])
+        names = [bytes(numbers("u1", int(numbers("u1", 1)[0]))).decode() for _ in range(suffixes)]
+        return Network(read, names, vectors, hidden_bias, hidden, output, output_bias, shift, means, base)
+
     def save(self, path: Path) -> None:
         """Writes the file."""
         Path(path).write_bytes(self.to_bytes())

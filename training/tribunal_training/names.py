@@ -20,7 +20,7 @@ import numpy as np
 
 from .charnet import FORMAT, MAX_SYMBOLS, PAD, SYMBOLS, Network, encode, quantise
 
-__all__ = ["FORMAT", "VERSION", "Settings", "fit", "margin", "probability", "save"]
+__all__ = ["FORMAT", "VERSION", "Settings", "fit", "load", "margin", "probability", "save"]
 
 VERSION = "jax 0.10.2"
 # Names of like length are trained on together: most are short.
@@ -58,6 +58,11 @@ def probability(model: Network, hosts: list[str]) -> np.ndarray:
 def save(model: Network, path: Path) -> None:
     """Writes the file that is published."""
     model.save(path)
+
+
+def load(path: Path) -> Network:
+    """Reads it again."""
+    return Network.parse(path.read_bytes())
 
 
 def fit(hosts: list[str], labels: np.ndarray, seed: int, settings: Settings | None = None) -> Network:
