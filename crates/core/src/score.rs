@@ -1,5 +1,7 @@
 //! The score of an entity, as it is stored and shown.
 
+mod decay;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
