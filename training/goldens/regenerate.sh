@@ -29,3 +29,4 @@ make requirements-xgboost-1.7.txt 3.10 xgboost
 make requirements-xgboost-2.1.txt 3.10 xgboost
 make requirements-xgboost-3.2.txt 3.11 xgboost
 make requirements.txt 3.12
+"$environments/requirements/bin/python" "$here/calibration_cases.py"

@@ -18,6 +18,8 @@ use tribunal_runtime::{EventLog, Invocation, Step as _, chain};
 
 use crate::{LoadError, Predict, PredictError, Predictor, RETRY_AFTER};
 
+mod reasons;
+
 /// One split: `feature 1 <= 7.5` (missing left) gives 0.25, else 0.75; and one that reads feature 0 alike.
 fn domain_forest() -> Value {
     let tree = |feature: i32, low: f64, high: f64| {

@@ -9,7 +9,7 @@
 
 use serde::Deserialize;
 use tribunal_core::entity::Kind;
-use tribunal_core::message::{FeatureBatch, Item, MAX_BATCH_ENTITIES, Row};
+use tribunal_core::message::{FeatureBatch, Item, MAX_BATCH_ENTITIES, Row, SourceFeatures, SourceStatus};
 use tribunal_forest::{Forest, Format};
 use tribunal_predict::Predictor;
 use tribunal_registry::{LoadedModel, Registry};
@@ -119,6 +119,90 @@ async fn margins_are_the_trainers_bit_for_bit() {
                 other => panic!("{what}: margin type {other}"),
             };
             assert_eq!(bits, part.margin_bits, "{what}");
+        }
+    }
+}
+
+/// Made-up rows near golden ones: some of their features are those of a source that did not answer.
+fn silent(golden: &GoldenPart) -> FeatureBatch {
+    let mut batch = batch(golden, &golden.rows);
+    let features = golden.features.len();
+    let run = |source: &str, first, count| SourceFeatures {
+        source: source.to_owned(),
+        kind: "http".to_owned(),
+        first,
+        count,
+        phrases: Vec::new(),
+    };
+    batch.source_features = vec![run("late", 0, 3), run("fine", 3, 2), run("late", features - 2, 2)];
+    for row in &mut batch.rows {
+        row.sources.insert("late".to_owned(), SourceStatus::Timeout);
+        row.sources.insert("fine".to_owned(), SourceStatus::Ok);
+    }
+    batch
+}
+
+#[tokio::test]
+async fn explanations_add_up_to_the_trainers_margin() {
+    for (mut model, golden) in shipped().await {
+        model.parts.iter_mut().for_each(|(part, _)| part.explain_from = 0.0);
+        let predictor = Predictor::from_model(&model).unwrap();
+        for part in &golden.parts {
+            let (manifest, bytes) = model.parts.iter().find(|(p, _)| p.kinds.contains(&part.kind)).unwrap();
+            let format = Format::ALL.into_iter().find(|f| f.as_str() == manifest.format);
+            let Some(format) = format else { continue };
+            let forest = Forest::parse(bytes, format).unwrap();
+            let answer = predictor.predict(&batch(part, &part.rows)).unwrap();
+            for ((row, why), p) in part.rows.iter().zip(&answer.explanations).zip(&answer.probabilities) {
+                let why = why.as_ref().unwrap();
+                let row: Vec<f32> = row.iter().map(|v| v.unwrap_or(f32::NAN)).collect();
+                let (expected, mut margin) = (forest.contributions(&row).unwrap(), Vec::new());
+                forest.margins(&row, &mut margin).unwrap();
+                let top: f32 = why.top.iter().map(|(_, value)| value).sum();
+                assert!((why.base + top + why.rest - why.margin).abs() < 1e-5, "{why:?}");
+                assert!((f64::from(why.margin) - margin[0]).abs() < 1e-6);
+                assert!((f64::from(why.base) - expected.expected[0]).abs() < 1e-6);
+                assert!((0.0..=1.0).contains(&why.base_probability) && p.is_some());
+                // The batch has the features in reverse order.
+                let own = |position: u32| expected.values[part.features.len() - 1 - position as usize];
+                assert!(why.top.iter().all(|&(i, value)| (own(i) - f64::from(value)).abs() < 1e-6));
+                assert!(why.top.is_sorted_by(|a, b| a.1.abs() >= b.1.abs()), "{why:?}");
+                let told: f64 = why.top.iter().map(|&(i, _)| own(i)).sum();
+                let others = expected.values.iter().sum::<f64>() - told;
+                // The margin is the trainer's, whose sum may be in 32 bits.
+                assert!((others - f64::from(why.rest)).abs() < 1e-4, "{others} is {}", why.rest);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn bounds_hold_whatever_a_silent_source_would_have_said() {
+    for (model, golden) in shipped().await {
+        let predictor = Predictor::from_model(&model).unwrap();
+        for part in &golden.parts {
+            let asked = silent(part);
+            let bounds = predictor.predict(&asked).unwrap().bounds;
+            assert_eq!(bounds.len(), asked.rows.len());
+            let mut moved = 0;
+            for draw in 0..20_u32 {
+                let mut said = asked.clone();
+                let features = said.features.len();
+                for (i, row) in said.rows.iter_mut().enumerate() {
+                    for (j, value) in row.values.iter_mut().enumerate() {
+                        if j < 3 || j >= features - 2 {
+                            let hash = (i as u32 * 977 + j as u32 * 131 + draw).wrapping_mul(2_654_435_769);
+                            *value = (hash % 7 > 0).then_some((hash >> 8) as f32 / 1e6 - 2.0);
+                        }
+                    }
+                }
+                for (bounds, p) in bounds.iter().zip(predictor.predict(&said).unwrap().probabilities) {
+                    let ((low, high), p) = (bounds.unwrap(), p.unwrap());
+                    assert!(low <= p && p <= high, "{p} is not in {low} to {high}: {}", predictor.model());
+                    moved += usize::from(low < high);
+                }
+            }
+            assert!(moved > 0 || part.features.is_empty(), "{} reads none of them", predictor.model());
         }
     }
 }

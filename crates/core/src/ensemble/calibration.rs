@@ -49,14 +49,17 @@ fn fault(field: impl Into<String>, value: &impl ToString, limit: impl Into<Strin
 }
 
 impl Calibration {
-    /// The calibrated probability of a raw one, both in [0, 1].
+    /// The calibrated probability of a raw one, both in [0, 1]; what is outside counts as the nearest end, and what is
+    /// no number gives none.
     pub fn apply(&self, raw: f64) -> f64 {
+        let raw = raw.clamp(0.0, 1.0);
         match self {
             // At 0 and 1 the logit is infinite, and the sigmoid of that is 0 and 1 again.
             Self::Platt { a, b } => {
                 let logit = (raw / (1.0 - raw)).ln();
                 1.0 / (1.0 + (-(a * logit + b)).exp())
             }
+            Self::Isotonic { .. } if raw.is_nan() => raw,
             Self::Isotonic { x, y } => interpolate(x, y, raw),
         }
     }
@@ -123,3 +126,6 @@ fn interpolate(x: &[f64], y: &[f64], raw: f64) -> f64 {
         (None, None) => raw,
     }
 }
+
+#[cfg(test)]
+mod tests;
