@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn record(text: &str) -> Record {
-        Record { rows: vec![json!({"a": text})] }
+        Record::of(vec![json!({"a": text})])
     }
 
     #[tokio::test(start_paused = true)]

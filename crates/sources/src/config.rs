@@ -204,6 +204,10 @@ pub struct FeatureConfig {
     /// given. Arrays are read element by element.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Reads, instead of the entity's own rows, those of the other entries in its network: of a data set of addresses
+    /// that is asked by `entity`. An address of a family without a prefix has no such feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near: Option<Near>,
     /// Which rows count: those whose fields (or JSON pointers) have one of the values listed, as in
     /// `where = { eventAction = ["registration"] }`; all if not given. Every field must match.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
@@ -231,6 +235,18 @@ pub struct FeatureConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]
     pub kinds: Option<Vec<Kind>>,
+}
+
+/// The network around an address: the lengths of its prefixes, of one family or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Near {
+    /// Of IPv4, from 8 to 31.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v4: Option<u8>,
+    /// Of IPv6, from 16 to 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v6: Option<u8>,
 }
 
 const fn default_max() -> f32 {

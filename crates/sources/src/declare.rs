@@ -8,7 +8,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use tribunal_core::{Entity, Feature, Kind};
 
-use crate::config::{Connection, Declaration, FeatureConfig, HeaderValue, SourceConfig, Tlp};
+use crate::config::{
+    Connection, DatasetConfig, Declaration, FeatureConfig, HeaderValue, MatchBy, Near, SourceConfig, Tlp,
+};
 
 /// Most bytes of a declaration.
 pub const MAX_DECLARATION_BYTES: usize = 256 * 1024;
@@ -357,8 +359,30 @@ impl Check<'_> {
         if feature.kinds_of(source).iter().any(|kind| !source.kinds.contains(kind)) {
             self.problem(&key("kinds"), "has a kind that the source is not asked about");
         }
+        if let Some(near) = feature.near {
+            self.near(path, source, feature, near);
+        }
         if feature.meaning.chars().count() > 256 || feature.unit.chars().count() > 32 {
             self.problem(&key("meaning"), "meaning has more than 256 characters, or unit more than 32");
+        }
+    }
+
+    fn near(&mut self, path: &[&str; 4], source: &SourceConfig, feature: &FeatureConfig, near: Near) {
+        let key = [path[0], path[1], path[2], path[3], "near"];
+        let by_entity = |dataset: &DatasetConfig| matches!(dataset.by, MatchBy::Entity | MatchBy::Parents);
+        if !source.dataset.as_ref().is_some_and(by_entity) {
+            self.problem(&key, "is for a dataset with match = \"entity\" or \"parents\"");
+        }
+        if feature.kinds_of(source) != [Kind::Ip] {
+            self.problem(&key, "is for addresses: give kinds = [\"ip\"]");
+        }
+        if near.v4.is_none() && near.v6.is_none() {
+            self.problem(&key, "give v4, v6 or both");
+        }
+        for (family, prefix, allowed) in [("v4", near.v4, 8..=31), ("v6", near.v6, 16..=64)] {
+            if let Some(prefix) = prefix {
+                self.within(&[&key[..], &[family]].concat(), prefix.into(), allowed);
+            }
         }
     }
 

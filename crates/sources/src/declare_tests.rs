@@ -132,3 +132,32 @@ fn several_things_are_told_at_once_and_syntax_alone() {
     let error = Declaration::parse(&"#".repeat(MAX_DECLARATION_BYTES + 1), |_| false).unwrap_err();
     assert!(error.to_string().contains("262145 bytes"), "{error}");
 }
+
+#[test]
+fn neighbours_are_of_addresses_in_a_data_set() {
+    let source = |dataset: &str, feature: &str| {
+        format!("[sources.s]\n{dataset}\n[[sources.s.features]]\nname = \"n\"\n{feature}\ntransform = [\"count\"]\n")
+    };
+    let listed = "kinds = [\"ip\"]\ndataset = { name = \"s\" }";
+    let near = "near = { v4 = 24, v6 = 48 }";
+    assert!(Declaration::parse(&source(listed, near), |_| false).is_ok());
+    let cases = [
+        (listed, "near = { v4 = 32 }", "sources.s.features.0.near.v4", "32: allowed is 8 to 31"),
+        (listed, "near = { v6 = 65 }", "sources.s.features.0.near.v6", "65: allowed is 16 to 64"),
+        (listed, "near = {}", "sources.s.features.0.near", "give v4, v6 or both"),
+        (listed, "near = { v4 = 256 }", "sources.s.features.0.near.v4", "invalid value"),
+        ("dataset = { name = \"s\" }", near, "sources.s.features.0.near", "give kinds = [\"ip\"]"),
+        (
+            "kinds = [\"ip\"]\ndataset = { name = \"s\", match = \"asn\" }",
+            near,
+            "sources.s.features.0.near",
+            "with match = \"entity\"",
+        ),
+        ("kinds = [\"ip\"]\ndns = { records = [\"A\"] }", near, "sources.s.features.0.near", "is for a dataset"),
+    ];
+    for (dataset, feature, key, reason) in cases {
+        let found = problems(&source(dataset, feature));
+        assert_eq!((found.len(), found[0].1.as_str()), (1, key), "{feature}: {found:?}");
+        assert!(found[0].2.contains(reason), "{feature}: {found:?}");
+    }
+}

@@ -172,7 +172,7 @@ impl Source for DnsSource {
                     unreached = 0;
                     if let Some(row) = rows.get_mut(position).and_then(|row| row.add(answer)) {
                         let row = row.into_value(&*self.facts_of);
-                        replies.put(position, Ok(Record { rows: vec![row] }));
+                        replies.put(position, Ok(Record::of(vec![row])));
                     }
                     continue;
                 }

@@ -84,7 +84,13 @@ impl Entry {
         let kind = asked.entity.kind();
         for (at, feature) in self.config.features.iter().enumerate() {
             if feature.kinds_of(&self.config).contains(&kind) {
-                found.values[self.first_feature + at] = evaluate::feature(feature, &record.rows, now_ms);
+                found.values[self.first_feature + at] = match feature.near {
+                    None => evaluate::feature(feature, &record.rows, now_ms),
+                    Some(near) => {
+                        let rows = record.near.iter().find(|(network, _)| *network == near);
+                        rows.map_or(f32::NAN, |(_, rows)| evaluate::feature(feature, rows, now_ms))
+                    }
+                };
             }
         }
         found.evidence.extend(evaluate::evidence(

@@ -104,7 +104,10 @@ struct Opener<'a> {
 impl Opener<'_> {
     fn open(&mut self, config: &SourceConfig) -> Result<Arc<dyn Source>, OpenError> {
         match &config.dataset {
-            Some(dataset) => Ok(Arc::new(DatasetSource::new(self.holder(dataset)?, dataset.by))),
+            Some(dataset) => {
+                let source = DatasetSource::new(self.holder(dataset)?, dataset.by);
+                Ok(Arc::new(source.with_neighbours(&config.features)))
+            }
             None if config.dns.is_some() => open_dns(config, Arc::clone(&self.facts_of)).map(Arc::from),
             None => open_server(config, &self.context.secrets).map(Arc::from),
         }

@@ -72,7 +72,7 @@ pub(crate) fn decode(text: &str) -> Option<Record> {
     }
     let mut rows: Vec<serde_json::Value> = serde_json::from_str(text).ok()?;
     rows.truncate(MAX_ROWS);
-    Some(Record { rows })
+    Some(Record::of(rows))
 }
 
 /// Takes [`MAX_VALUE_BYTES`], and refuses what is more before memory is taken for it.
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn answers_are_bounded() {
-        let of = |bytes: usize| Record { rows: vec![json!("x".repeat(bytes))] };
+        let of = |bytes: usize| Record::of(vec![json!("x".repeat(bytes))]);
         let largest = of(MAX_VALUE_BYTES - 4);
         let text = encode(&largest).unwrap();
         assert_eq!(text.len(), MAX_VALUE_BYTES);

@@ -14,6 +14,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tribunal_core::{AddressFacts, Entity};
 
+use crate::config::Near;
+
 /// Most rows of one answer about one subject that are kept.
 pub const MAX_ROWS: usize = 1_000;
 
@@ -31,9 +33,16 @@ pub struct Subject<'a> {
 pub struct Record {
     /// At most [`MAX_ROWS`]; usually objects.
     pub rows: Vec<Value>,
+    /// What a data set lists around an address, by the network that features read; at most [`MAX_ROWS`] rows each.
+    pub near: Vec<(Near, Vec<Value>)>,
 }
 
 impl Record {
+    /// Of these rows.
+    pub const fn of(rows: Vec<Value>) -> Self {
+        Self { rows, near: Vec::new() }
+    }
+
     /// Whether the source knows nothing.
     pub const fn is_empty(&self) -> bool {
         self.rows.is_empty()

@@ -63,7 +63,7 @@ impl Source for Scripted {
             tokio::time::sleep(self.delay).await;
             let known = subject.entity.name().starts_with("known");
             let rows = if known { vec![json!({"n": 3})] } else { Vec::new() };
-            replies.put(at, Ok(Record { rows }));
+            replies.put(at, Ok(Record::of(rows)));
         }
         match self.failure {
             None => Ok(()),

@@ -23,6 +23,8 @@ mod names;
 mod source;
 mod table;
 #[cfg(test)]
+mod near_tests;
+#[cfg(test)]
 mod tests;
 
 use ::bytes::Bytes;
@@ -42,7 +44,7 @@ pub use table::{
     Key, KeyCounts, MAX_COLUMNS, MAX_FILE_BYTES, MAX_TABLE_ROWS, Rows, Table, TableAbout, TableError,
 };
 
-use crate::config::MatchBy;
+use crate::config::{MatchBy, Near};
 use crate::ranges::{DatasetError as RangesError, IpRanges};
 
 /// Why a file is no data set.
@@ -168,6 +170,14 @@ impl Dataset {
             MatchBy::Country => facts.and_then(|facts| facts.country.as_deref()).map(Key::Country),
         };
         key.map_or_else(|| Ok(Vec::new()), |key| self.lookup(key))
+    }
+
+    /// The rows of the other keys in the network of an entity, with the columns alone that `keeps` lets through: at
+    /// most [`crate::source::MAX_ROWS`]. `None` where there is no such thing: of a domain, of an address of a
+    /// family for which `near` says nothing, in a data set that is no table.
+    pub fn near(&self, entity: &Entity, near: Near, keeps: impl Fn(&str) -> bool) -> Option<Vec<Value>> {
+        let Self::Table(table) = self else { return None };
+        table.near(entity.address()?, near, keeps)
     }
 }
 

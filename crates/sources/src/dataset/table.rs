@@ -12,6 +12,8 @@
 //! of an autonomous system, `c` country. Opening checks every offset and every reference; a search reads
 //! bytes where they lie, and takes no memory but for the rows that it returns.
 
+mod near;
+
 use std::net::IpAddr;
 use std::ops::Range;
 

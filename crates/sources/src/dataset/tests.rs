@@ -178,6 +178,9 @@ fn exercise(dataset: &Dataset) {
         for by in all {
             drop(dataset.ask(&Entity::parse(text).unwrap(), Some(&facts), by));
         }
+        for (v4, v6) in [(8, 16), (24, 48), (31, 64)] {
+            drop(dataset.near(&Entity::parse(text).unwrap(), Near { v4: Some(v4), v6: Some(v6) }, |_| true));
+        }
     }
     if let Dataset::Table(table) = dataset {
         table.first_rows(100).to_json();

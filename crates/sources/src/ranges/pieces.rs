@@ -91,6 +91,22 @@ impl Pieces {
         (self.value(bytes, low), (self.key(bytes, low), last))
     }
 
+    /// Key and value of the pieces that hold a key from `first` to `last`, in their order.
+    pub(crate) fn overlapping(
+        &self,
+        bytes: &[u8],
+        first: u128,
+        last: u128,
+    ) -> impl Iterator<Item = (u128, u32)> {
+        let start = match self.key_bytes {
+            4 => self.bisect::<4>(bytes, first),
+            8 => self.bisect::<8>(bytes, first),
+            _ => self.bisect::<16>(bytes, first),
+        };
+        let pieces = (start..self.count).map(|i| (self.key(bytes, i), self.value(bytes, i)));
+        pieces.enumerate().take_while(move |(n, (key, _))| *n == 0 || *key <= last).map(|(_, piece)| piece)
+    }
+
     /// The last piece whose key is not above `key`; the first if all are.
     fn bisect<const N: usize>(&self, bytes: &[u8], key: u128) -> usize {
         let keys = bytes[self.keys..self.values].as_chunks::<N>().0;
@@ -130,8 +146,9 @@ pub(crate) fn split_v6(pieces: &[(u128, u32)], divided: u32) -> [Vec<(u128, u32)
         let upper = start >> 64;
         let aligned = start & u128::from(u64::MAX) == 0;
         // A block that was opened before has put a continuation at the block after it: it gives way to what
-        // starts here.
-        if coarse.last().is_some_and(|(key, _)| *key == upper || (!aligned && *key == upper + 1)) {
+        // starts here. After the last block of the space there is none: then the last is this block itself.
+        let gives_way = |key: u128| (key == upper && block != Some(upper)) || (!aligned && key == upper + 1);
+        if coarse.last().is_some_and(|(key, _)| gives_way(*key)) {
             coarse.pop();
         }
         if aligned {

@@ -21,7 +21,7 @@ fn environment(config: &SdkConfig, table: &str, hands: &Arc<Hands>) -> DynamoCac
 
 fn rows(rows: serde_json::Value) -> Record {
     let serde_json::Value::Array(rows) = rows else { panic!("rows") };
-    Record { rows }
+    Record::of(rows)
 }
 
 #[tokio::test]
