@@ -17,6 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from . import config, lexicon
+from .addresses import Intel
 from .augment import mask_networks
 from .data import cross_fit_folds
 from .sample import Sample
@@ -111,6 +112,9 @@ def training_sample(features: pd.DataFrame, rows: pd.DataFrame, names: list[str]
 class CrossFit:
     """Fits lexicons and computes features for a set of training rows."""
 
+    # Features of addresses from data sets, if there are any.
+    intel: Intel | None = None
+
     def __init__(self, tribunal: Tribunal, constant: Path, work: Path, folds: int = config.CROSS_FIT):
         self.tribunal, self.constant, self.work, self.folds = tribunal, constant, work, folds
 
@@ -133,6 +137,18 @@ class CrossFit:
             lexicon.assemble(base / "sources", self.constant, base / "ngrams", base / "rates")
             self.tribunal.compile_lexicon(base / "sources", compiled)
         return compiled
+
+    def trained_on(self, made: Sample, kind: str) -> Sample:
+        """A training sample with the features that data sets give its kind."""
+        return self.intel.training(made) if kind == "ip" and self.intel else made
+
+    def held_out(self, made: Sample, kind: str) -> Sample:
+        """A held-out sample with them."""
+        return self.intel.held_out(made) if kind == "ip" and self.intel else made
+
+    def optional(self, kind: str) -> list[str]:
+        """Features that a user may lack."""
+        return self.intel.names if kind == "ip" and self.intel else []
 
     def crossed(self, rows: pd.DataFrame, name: str) -> pd.DataFrame:
         """Features of these rows, each from a lexicon that has not seen it."""

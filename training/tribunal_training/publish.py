@@ -53,7 +53,7 @@ def save(trainer: Trainer, model: Any, kind: str, names: list[str], folder: Path
 
 def part(
     trainer: Trainer, model: Any, kind: str, names: list[str], file: Path, calibration: Calibration | None,
-    explain_from: float,
+    explain_from: float, optional: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Describes one kind's model as the manifest does."""
     content = file.read_bytes()
@@ -64,6 +64,8 @@ def part(
         "bytes": len(content), "features": names if trainer.reads_vector else [],
         "trees": int(trainer.trees(model)), "explain_from": explain_from,
     }  # fmt: skip
+    if optional and trainer.reads_vector:
+        described["optional"] = optional
     return described | ({"calibration": calibration} if calibration else {})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import card, config, data, ensemble, parameters, prepare, publish, report, search, splits, validate
+from . import addresses, card, config, data, ensemble, parameters, prepare, publish, report, search, splits, validate
 from .augment import add_subdomains
 from .features import CrossFit, Tribunal, training_sample
 from .models import TRAINERS, Trainer
@@ -46,6 +46,7 @@ class Run:
         self.tribunal = Tribunal(paths.binary, paths.work, self.dataset())
         self.rows = self.table.annotate(data.load(paths.data, self.tribunal))
         self.cross = CrossFit(self.tribunal, self.constant, paths.work)
+        self.cross.intel = addresses.intel(paths, self.rows, self.tribunal.dataset)
 
     def dataset(self) -> Path:
         """The compiled address data set, as production has it (without hosting ranges: those are its own option)."""
@@ -78,7 +79,8 @@ class Run:
         digest = hashlib.sha256(self.tribunal.digest.encode())
         digest.update(json.dumps(parameters.described(trainer.name), sort_keys=True).encode())
         digest.update(trainer.version.encode())
-        code = ["augment", "boosting", "data", "features", "lexicon", "names", "sample", "splits", "trees"]
+        digest.update(self.cross.intel.digest.encode() if self.cross.intel else b"")
+        code = ["addresses", "augment", "boosting", "data", "features", "lexicon", "names", "sample", "splits", "trees"]
         for file in (self.tribunal.dataset, data.file_of(self.paths.data), *(Path(__file__).with_name(f"{c}.py") for c in code)):
             if file.exists():
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -128,7 +130,8 @@ class Run:
     def final_sample(self, kind: str, names: list[str]) -> Sample:
         """All rows of a kind, cross-fitted."""
         rows = add_subdomains(self.rows)
-        return training_sample(self.cross.crossed(rows, "all"), rows[rows["kind"] == kind], names, kind)
+        made = training_sample(self.cross.crossed(rows, "all"), rows[rows["kind"] == kind], names, kind)
+        return self.cross.trained_on(made, kind)
 
     def publish(self, compiled: Path, measured: Measured) -> None:
         """Fits on all rows and writes the registry folder."""
@@ -150,7 +153,7 @@ class Run:
             model = trainer.fit(sample, kind, config.SEED)
             file = publish.save(trainer, model, kind, sample.names, folder, own, self.tribunal)
             calibration = measured.fitted[kind].calibrations[trainer.name]
-            parts.append(publish.part(trainer, model, kind, sample.names, file, calibration, config.EXPLAIN_FROM))
+            parts.append(publish.part(trainer, model, kind, sample.names, file, calibration, config.EXPLAIN_FROM, self.cross.optional(kind)))
             if trainer.reads_vector:
                 goldens.append(publish.golden(trainer, model, kind, sample))
             counts[kind] = len(sample)

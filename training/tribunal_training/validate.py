@@ -52,8 +52,9 @@ def fold_samples(rows: pd.DataFrame, fold: Fold, cross: CrossFit) -> tuple[Sampl
     train, valid = add_subdomains(rows.iloc[fold.train]), rows.iloc[fold.valid]
     whole = cross.whole(train, name)
     names = cross.tribunal.schema(whole).names[fold.kind]
-    fitted = training_sample(cross.crossed(train, name), train, names, fold.kind)
-    return bounded(fitted, config.FOLD_ROWS), sample(cross.tribunal.features(valid, whole, f"{name}-valid"), valid, names)
+    fitted = cross.trained_on(training_sample(cross.crossed(train, name), train, names, fold.kind), fold.kind)
+    held = sample(cross.tribunal.features(valid, whole, f"{name}-valid"), valid, names)
+    return bounded(fitted, config.FOLD_ROWS), cross.held_out(held, fold.kind)
 
 
 def score(trainer: Trainer, fitted: Sample, held: Sample, kind: str, seed: int) -> np.ndarray:
