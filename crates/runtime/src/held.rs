@@ -2,7 +2,7 @@
 //!
 //! Loading may fail without ending the process: every event is answered with the reason, and loading is tried again
 //! by the first event after a while, so that a corrected object is picked up without a deployment. What was loaded
-//! stays until the process ends.
+//! stays until it is replaced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,11 @@ impl<T, E> Held<T, E> {
             *state = State::of(load().await);
         }
         state.get()
+    }
+
+    /// Holds another value from now on; who has the one before keeps it.
+    pub async fn replace(&self, value: T) {
+        *self.state.lock().await = State::Ready(Arc::new(value));
     }
 
     /// The value as it is now: nothing is loaded.

@@ -7,6 +7,7 @@
 //! It does not retry, and it knows nothing of what a step computes.
 
 mod config;
+mod current;
 mod error;
 mod held;
 mod run;
@@ -15,6 +16,7 @@ pub mod sdk;
 mod telemetry;
 
 pub use config::{Environment, MissingVariables};
+pub use current::{Current, Found};
 pub use error::{FunctionError, chain};
 pub use held::Held;
 pub use run::{Invocation, Step, start};

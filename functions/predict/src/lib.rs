@@ -14,7 +14,7 @@
 //! was asked and did not answer: the probabilities that its features could have led to, whatever their values.
 //!
 //! [`Predictor`] is pure and knows neither S3 nor the clock; [`Predict`] is the function around it, which
-//! loads the model before the first event, and tries again later when that failed.
+//! loads the model before the first event, tries again later when that failed, and follows the version in force.
 //!
 //! It does not combine, and it does not judge: the ensemble does.
 
@@ -28,7 +28,7 @@ mod unanswered;
 
 pub use load::LoadError;
 pub use predictor::{PredictError, Predictor};
-pub use step::{Predict, RETRY_AFTER};
+pub use step::{LOOK_AFTER, Predict, RETRY_AFTER};
 
 #[cfg(test)]
 mod tests;

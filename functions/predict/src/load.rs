@@ -6,7 +6,8 @@ use std::time::Duration;
 use tribunal_characters::CharacterModel;
 use tribunal_core::{ErrorName, Kind};
 use tribunal_forest::{Forest, Format, ParseError};
-use tribunal_registry::{LoadedModel, Part, Registry, RegistryError};
+use tribunal_registry::{LoadedModel, Part, PointerState, Registry, RegistryError};
+use tribunal_runtime::Found;
 
 use crate::part::{Engine, RunnablePart};
 use crate::predictor::Predictor;
@@ -135,23 +136,51 @@ impl Predictor {
     /// # Errors
     /// When the registry does not give it, or its files cannot be run.
     pub async fn load(registry: &Registry, name: &str) -> Result<Self, LoadError> {
-        let loaded = registry
-            .load_model(name)
-            .await
-            .map_err(|source| LoadError::Registry { model: name.to_owned(), source: Box::new(source) })?;
+        let loaded = registry.load_model(name).await.map_err(|source| failed(name, source))?;
         Self::from_model(&loaded)
     }
 
-    /// Like [`Predictor::load`], within a time.
+    /// Like [`Predictor::load`], within a time, and with the pointer's ETag.
     pub(crate) async fn load_within(
         registry: &Registry,
         name: &str,
         limit: Duration,
-    ) -> Result<Self, LoadError> {
-        tokio::time::timeout(limit, Self::load(registry, name)).await.unwrap_or_else(|_| {
-            let (model, location) = (name.to_owned(), registry.location().to_owned());
-            Err(LoadError::TimedOut { model, location, limit_ms: limit.as_millis() })
-        })
+    ) -> Result<Found<Self>, LoadError> {
+        let load = async {
+            let state = registry.model_state(name, None).await.map_err(|source| failed(name, source))?;
+            let PointerState::InForce { pointer, etag } = state else {
+                return Ok((Self::load(registry, name).await?, None));
+            };
+            let loaded = registry.load_model_version(name, &pointer).await;
+            Ok((Self::from_model(&loaded.map_err(|source| failed(name, source))?)?, etag))
+        };
+        tokio::time::timeout(limit, load).await.unwrap_or_else(|_| Err(timed_out(registry, name, limit)))
+    }
+
+    /// The model `name` that is in force, if it is another than the one with `digest`, whose pointer's ETag is
+    /// `known`. Its files are read and checked on another thread, so that events go on.
+    pub(crate) async fn newer_within(
+        registry: &Registry,
+        name: &str,
+        known: Option<&str>,
+        digest: &str,
+        limit: Duration,
+    ) -> Result<Option<Found<Self>>, LoadError> {
+        let load = async {
+            let state = registry.model_state(name, known).await.map_err(|source| failed(name, source))?;
+            let PointerState::InForce { pointer, etag } = state else { return Ok(None) };
+            if pointer.digest == digest {
+                return Ok(None);
+            }
+            let loaded = registry.load_model_version(name, &pointer).await;
+            let loaded = loaded.map_err(|source| failed(name, source))?;
+            match tokio::task::spawn_blocking(move || Self::from_model(&loaded)).await {
+                Ok(predictor) => Ok(Some((predictor?, etag))),
+                // The process ends.
+                Err(_) => Ok(None),
+            }
+        };
+        tokio::time::timeout(limit, load).await.unwrap_or_else(|_| Err(timed_out(registry, name, limit)))
     }
 
     /// The predictor of a model that was loaded.
@@ -170,6 +199,15 @@ impl Predictor {
             .collect();
         Ok(Self::new(manifest.name.clone(), manifest.version.clone(), model.manifest_digest.clone(), parts?))
     }
+}
+
+fn failed(model: &str, source: RegistryError) -> LoadError {
+    LoadError::Registry { model: model.to_owned(), source: Box::new(source) }
+}
+
+fn timed_out(registry: &Registry, model: &str, limit: Duration) -> LoadError {
+    let (model, location) = (model.to_owned(), registry.location().to_owned());
+    LoadError::TimedOut { model, location, limit_ms: limit.as_millis() }
 }
 
 fn runnable(part: &Part, bytes: &[u8], object: String) -> Result<RunnablePart, LoadError> {

@@ -11,13 +11,14 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use serde_json::{Value, json};
 use tribunal_core::digest::sha256;
 use tribunal_core::entity::SpecialUse;
-use tribunal_core::message::{FeatureBatch, Item, MAX_BATCH_ENTITIES, Row};
+use tribunal_core::message::{FeatureBatch, Item, MAX_BATCH_ENTITIES, PredictionBatch, Row};
 use tribunal_core::{Entity, ErrorName};
 use tribunal_registry::Registry;
 use tribunal_runtime::{EventLog, Invocation, Step as _, chain};
 
 use crate::{LoadError, Predict, PredictError, Predictor, RETRY_AFTER};
 
+mod following;
 mod reasons;
 
 /// One split: `feature 1 <= 7.5` (missing left) gives 0.25, else 0.75; and one that reads feature 0 alike.
