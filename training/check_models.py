@@ -86,7 +86,7 @@ def trainer_probability(format_: str, path: Path, x: np.ndarray) -> np.ndarray:
 
 
 # Of a compiled part, the trainer's own file is kept where it was trained.
-_OWN = {"catboost": ("catboost-cbm", "cbm"), "forest": ("tribunal-forest-json", "json")}
+_OWN = {"catboost": ("catboost-cbm", "cbm")}
 
 
 def expected(manifest: dict[str, Any], part: dict[str, Any], folder: Path, own: Path, rows: pd.DataFrame) -> np.ndarray | None:

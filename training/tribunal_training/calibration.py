@@ -25,7 +25,10 @@ def apply(calibration: Calibration | None, p: np.ndarray) -> np.ndarray:
     if calibration is None:
         return p
     if calibration["method"] == "platt":
-        return 1.0 / (1.0 + np.exp(-(calibration["a"] * logit(p) + calibration["b"])))
+        # Of 0 and 1 as production has it: infinite odds stay what they are.
+        with np.errstate(divide="ignore", over="ignore"):
+            odds = np.log(p / (1.0 - p))
+            return 1.0 / (1.0 + np.exp(-(calibration["a"] * odds + calibration["b"])))
     return np.interp(p, calibration["x"], calibration["y"])
 
 

@@ -64,6 +64,8 @@ def load(data: Path, tribunal: "Tribunal | None" = None) -> pd.DataFrame:
     Needs `entity` and `label`; the kind is `tribunal`'s to say where the file does not, and entities that it refuses
     are left out. Missing columns have defaults: see `completed`.
     """
+    if not file_of(data).is_file():
+        raise SystemExit(f"{file_of(data)} is missing: labelled entities (--data, or TRIBUNAL_DATA)")
     rows = pd.read_csv(file_of(data), dtype=str, keep_default_na=False)
     missing = {"entity", "label"} - set(rows.columns)
     if missing:

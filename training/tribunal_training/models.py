@@ -67,7 +67,7 @@ TRAINERS = [
     ),
     Trainer(
         "forest", BOTH, "tribunal-forest-json", "json", f"scikit-learn {sklearn.__version__}", trees.fit,
-        trees.probability, trees.probability, trees.save, lambda m: len(m.estimators_), compiled=True,
+        trees.probability, trees.probability, trees.save, lambda m: len(m.estimators_),
     ),
     Trainer(
         "characters", ("domain",), names.FORMAT, "bin", names.VERSION,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from . import calibration
 from .calibration import Calibration
 from .charnet import made_up_hosts
 from .features import Tribunal
@@ -52,7 +53,7 @@ def save(trainer: Trainer, model: Any, kind: str, names: list[str], folder: Path
 
 
 def part(
-    trainer: Trainer, model: Any, kind: str, names: list[str], file: Path, calibration: Calibration | None,
+    trainer: Trainer, model: Any, kind: str, names: list[str], file: Path, fitted: Calibration | None,
     explain_from: float, optional: list[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Describes one kind's model as the manifest does."""
@@ -66,14 +67,14 @@ def part(
     }  # fmt: skip
     if optional and trainer.reads_vector:
         described["optional"] = optional
-    return described | ({"calibration": calibration} if calibration else {})
+    return described | ({"calibration": fitted} if fitted else {})
 
 
-def golden(trainer: Trainer, model: Any, kind: str, sample: Sample) -> dict[str, Any]:
+def golden(trainer: Trainer, model: Any, kind: str, sample: Sample, of: Calibration | None = None) -> dict[str, Any]:
     """Feature vectors with the trainer's answers: margin as the bits of its own float type, probability as decimal.
 
-    The last row is all missing. A forest has no link function: its margin is the probability. Probabilities are the
-    trainer's own, before calibration. A model that reads the text has made-up hosts beside its empty vectors: rows
+    The last row is all missing. A forest has no link function: its margin is the probability. Probabilities are
+    calibrated, as predictors answer them. A model that reads the text has made-up hosts beside its empty vectors: rows
     of the data are not published.
     """
     if not trainer.reads_vector:
@@ -85,12 +86,13 @@ def golden(trainer: Trainer, model: Any, kind: str, sample: Sample) -> dict[str,
     rows = Sample(values, rows.rows, sample.names)
     margin = np.asarray(trainer.margin(model, rows))
     bits = margin.view("uint32" if margin.dtype == np.float32 else "uint64")
+    calibrated = calibration.apply(of, np.asarray(trainer.probability(model, rows), dtype="float64"))
     return {
         "kind": kind, "features": sample.names, "hosts": [] if trainer.reads_vector else rows.hosts,
         "rows": [[None if np.isnan(v) else float(v) for v in row] for row in values],
         "margin_type": str(margin.dtype),
         "margin_bits": [f"{int(b):0{margin.dtype.itemsize * 2}x}" for b in bits],
-        "probability": [float(p) for p in trainer.probability(model, rows)],
+        "probability": [float(p) for p in calibrated],
     }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from .validate import Scored  # noqa: E402
 
 LISTED_FAMILIES = 25
 LEAST_FAMILY = 50
+DRIFT_ROWS = 30_000
 
 
 def fold_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -84,9 +85,9 @@ def stability(first: np.ndarray, second: np.ndarray, bins: int = 10) -> float:
     return float(((a - b) * np.log(a / b)).sum())
 
 
-def drift_table(sample: Sample, least: int = 500, most: int = 20) -> str:
+def drift_table(sample: Sample, least: int = 200, most: int = 20) -> str:
     """The features that differ most between sources of one label: PSI of each source against the others."""
-    found = []
+    found, sample = [], sample.take(np.arange(0, len(sample), 1 + len(sample) // DRIFT_ROWS))
     for label in (0, 1):
         of_label = sample.labels == label
         sources = sample.rows["source"].to_numpy()

@@ -153,12 +153,11 @@ class Run:
             model = trainer.fit(sample, kind, config.SEED)
             file = publish.save(trainer, model, kind, sample.names, folder, own, self.tribunal)
             calibration = measured.fitted[kind].calibrations[trainer.name]
-            parts.append(publish.part(trainer, model, kind, sample.names, file, calibration, config.EXPLAIN_FROM, self.cross.optional(kind)))
-            if trainer.reads_vector:
-                goldens.append(publish.golden(trainer, model, kind, sample))
+            optional = self.cross.optional(kind)
+            parts.append(publish.part(trainer, model, kind, sample.names, file, calibration, config.EXPLAIN_FROM, optional))
+            goldens.append(publish.golden(trainer, model, kind, sample, calibration))
             counts[kind] = len(sample)
-        if goldens:
-            publish.write_golden(folder, goldens)
+        publish.write_golden(folder, goldens)
         manifest = {
             "name": trainer.name, "version": self.version, "created": created, "trainer": trainer.version,
             "schema": schema, "parts": parts,

@@ -1,7 +1,7 @@
 """Out-of-fold probabilities of every member on every fold, with features whose lexicon saw the fold's training rows only.
 
-A fold's models are fitted on at most `config.FOLD_ROWS` of its training rows, drawn by registrable domain (or /16) so
-that a run's time is bounded; the models that ship are fitted on all rows.
+A fold's models are fitted on at most about `config.FOLD_ROWS` of its training rows and measured on `config.HELD_ROWS`,
+drawn by registrable domain (or /16), so that a run's time is bounded; the models that ship are fitted on all rows.
 """
 
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def fold_samples(rows: pd.DataFrame, fold: Fold, cross: CrossFit) -> tuple[Sampl
     names = cross.tribunal.schema(whole).names[fold.kind]
     fitted = cross.trained_on(training_sample(cross.crossed(train, name), train, names, fold.kind), fold.kind)
     held = sample(cross.tribunal.features(valid, whole, f"{name}-valid"), valid, names)
-    return bounded(fitted, config.FOLD_ROWS), cross.held_out(held, fold.kind)
+    return bounded(fitted, config.FOLD_ROWS), bounded(cross.held_out(held, fold.kind), config.HELD_ROWS)
 
 
 def score(trainer: Trainer, fitted: Sample, held: Sample, kind: str, seed: int) -> np.ndarray:
