@@ -89,6 +89,44 @@ fn what_is_not_a_network_is_refused_with_the_reason() {
     assert_eq!(with(NETWORK.len() - 2, b"aa"), "suffix 3 does not come after the one before it");
 }
 
+/// One filter of width 1 that `a` alone sets off, one number a suffix, one hidden unit: all at their limits.
+fn at_the_limit(filter_bias: i16, hidden_bias: i32) -> Vec<u8> {
+    let mut file = b"TRBCHAR1".to_vec();
+    // Convolutions, symbols, numbers of a suffix, hidden units, suffixes, shift.
+    file.extend([1_u16, 42, 1, 1, 1, 62].into_iter().flat_map(u16::to_le_bytes));
+    file.extend(0_f64.to_le_bytes());
+    file.extend([1_u16, 1].into_iter().flat_map(u16::to_le_bytes));
+    file.extend(filter_bias.to_le_bytes());
+    // `a` is symbol 5.
+    file.extend((0..42).flat_map(|symbol| if symbol == 5 { i16::MAX } else { -1 }.to_le_bytes()));
+    // Vectors of the unknown suffix and of "zz", the means, the hidden layer, the output.
+    file.extend([0, i16::MIN, 0, 0].into_iter().flat_map(i16::to_le_bytes));
+    file.extend(hidden_bias.to_le_bytes());
+    file.extend([i16::MAX, -i16::MAX, i16::MIN].into_iter().flat_map(i16::to_le_bytes));
+    file.extend((-(1_i64 << 62)).to_le_bytes());
+    file.extend(b"\x02zz");
+    file
+}
+
+#[test]
+fn sums_may_reach_their_limits_and_go_no_further() {
+    let products = i64::from(i16::MAX) * (i64::from(i16::MAX) + 32_768);
+    let room = i32::try_from(i64::from(i32::MAX) - products).unwrap();
+    let network = CharacterModel::parse(&at_the_limit(0, room)).unwrap();
+    let margin = |host: &str, hidden: i64| {
+        let output = -(1_i64 << 62) - 32_768 * hidden;
+        assert_eq!(network.margin(host), output as f64 / (1_i64 << 62) as f64, "{host}");
+        assert_eq!(network.explain(host).margin, network.margin(host));
+    };
+    margin("bab.zz", i64::from(i32::MAX));
+    margin("bab.com", i64::from(i16::MAX).pow(2) + i64::from(room));
+    margin("bob.com", i64::from(room));
+    let refused = |file: &[u8]| CharacterModel::parse(file).unwrap_err().to_string();
+    assert_eq!(refused(&at_the_limit(1, 0)), "filter 0 can reach 32768, the limit is 32767");
+    let beyond = refused(&at_the_limit(0, room + 1));
+    assert_eq!(beyond, "hidden unit 0 can reach 2147483648, the limit is 2147483647");
+}
+
 #[test]
 fn every_cut_of_the_file_is_refused() {
     for end in 0..NETWORK.len() {
