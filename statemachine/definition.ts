@@ -22,15 +22,20 @@ export const STATE_BYTES_MAX = 262_144;
 /** Entities in one execution: `MAX_BATCH_ENTITIES` of crates/core/src/message.rs. */
 export const BATCH_ENTITIES_MAX = 50;
 /** Bytes of an execution's input: `MAX_BATCH_BYTES` of crates/core/src/message.rs. */
-export const BATCH_BYTES_MAX = 40 * 1024;
+export const BATCH_BYTES_MAX = 36 * 1024;
 /**
  * Features of one entity, beside the entity itself: numbers with at most 9 digits, statuses, facts, and whether it is
  * to be scored again. extract measures the whole and leaves facts out until it fits: `MAX_FEATURES_BYTES` of
  * crates/core/src/message.rs.
  */
 export const FEATURE_BYTES_PER_ENTITY = 1_940;
-/** One model's prediction for one entity at worst: a probability and five contributions with long names. */
-export const PREDICTION_BYTES_PER_ENTITY = 480;
+/**
+ * One model's prediction for one entity at worst: a probability, its bounds and ten contributions by position, with
+ * numbers at their longest. `MAX_PREDICTION_BYTES` of crates/core/src/message.rs, where a test measures it.
+ */
+export const PREDICTION_BYTES_PER_ENTITY = 384;
+/** What a prediction has once per batch: `MAX_PREDICTION_FRAME_BYTES` of the same file. */
+export const PREDICTION_FRAME_BYTES = 512;
 /** What there is once per batch: names of features, digests, names of fields. */
 export const BATCH_OVERHEAD_BYTES = 8 * 1024;
 /** An Express execution ends after five minutes, whatever its definition says. */
@@ -237,7 +242,8 @@ function retrierSeconds(retrier: Retrier, timeout: number): number {
  */
 export function stateBytesAtWorst(models: number): number {
   const perEntity = FEATURE_BYTES_PER_ENTITY + models * PREDICTION_BYTES_PER_ENTITY;
-  return BATCH_BYTES_MAX + BATCH_OVERHEAD_BYTES + BATCH_ENTITIES_MAX * perEntity;
+  const perBatch = BATCH_OVERHEAD_BYTES + models * PREDICTION_FRAME_BYTES;
+  return BATCH_BYTES_MAX + perBatch + BATCH_ENTITIES_MAX * perEntity;
 }
 
 /** Every task of a machine with its name, those in branches included. */

@@ -12,6 +12,7 @@ import {
   expand,
   EXPRESS_SECONDS_MAX,
   PREDICTION_BYTES_PER_ENTITY,
+  PREDICTION_FRAME_BYTES,
   readEnsemble,
   STATE_BYTES_MAX,
   stateBytesAtWorst,
@@ -180,13 +181,16 @@ test('Catch stands on the predictors only, and takes everything that can be caug
 test('the limits are those of the messages', () => {
   assert.equal(constant('MAX_BATCH_ENTITIES'), BATCH_ENTITIES_MAX);
   assert.equal(constant('MAX_BATCH_BYTES'), BATCH_BYTES_MAX);
+  assert.equal(constant('MAX_PREDICTION_BYTES'), PREDICTION_BYTES_PER_ENTITY);
+  assert.equal(constant('MAX_PREDICTION_FRAME_BYTES'), PREDICTION_FRAME_BYTES);
 });
 
-test('a full batch fits into the state for four members; five are refused', () => {
-  assert.equal(stateBytesAtWorst(4), 40_960 + 8_192 + 50 * (1_940 + 4 * 480));
-  assert.ok(stateBytesAtWorst(4) < STATE_BYTES_MAX);
-  assert.ok(stateBytesAtWorst(5) > STATE_BYTES_MAX);
-  assert.throws(() => expand(arns(['a', 'b', 'c', 'd', 'e'])), /state of 5 members may reach 266152 bytes/);
+test('a full batch fits into the state for six members; seven are refused', () => {
+  assert.equal(stateBytesAtWorst(6), 36_864 + 8_192 + 6 * 512 + 50 * (1_940 + 6 * 384));
+  assert.ok(stateBytesAtWorst(6) < STATE_BYTES_MAX);
+  assert.ok(stateBytesAtWorst(7) > STATE_BYTES_MAX);
+  const seven = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
+  assert.throws(() => expand(arns(seven)), /state of 7 members may reach 280040 bytes/);
 });
 
 test('extract refuses what would not leave room for the predictions', () => {
@@ -194,16 +198,6 @@ test('extract refuses what would not leave room for the predictions', () => {
     /pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES \+ 8 \* 1024 \+ MAX_BATCH_ENTITIES \* 1_940;/;
   assert.match(source('crates/core/src/message.rs'), formula);
   assert.equal(stateBytesAtWorst(0), BATCH_BYTES_MAX + 8 * 1024 + BATCH_ENTITIES_MAX * 1_940);
-});
-
-test('a prediction with as many contributions as predictors give fits into its share', () => {
-  const code = source('functions/predict/src/predictor.rs');
-  const kept = Number(/pub const MAX_CONTRIBUTIONS: usize = (\d+);/.exec(code)?.[1]);
-  assert.ok(kept > 0, 'functions/predict/src/predictor.rs has no constant MAX_CONTRIBUTIONS');
-  // The longest texts that 32-bit numbers have here, and a long name.
-  const long = { feature: 'subdomain_label_entropy_bits', value: -0.012345679, contribution: -0.012345679 };
-  const row = JSON.stringify([0.012345679, Array.from({ length: kept }, () => long)]);
-  assert.ok(row.length <= PREDICTION_BYTES_PER_ENTITY, `${row.length} bytes`);
 });
 
 test('the definition itself is far from its limit of 1 MB', () => {

@@ -15,18 +15,26 @@ use crate::entity::{Kind, SpecialUse};
 /// Most entities in one execution: with 50, orchestration costs a fourteenth of what one entity each costs, and
 /// the state stays well under the 256 KiB that a state machine carries.
 pub const MAX_BATCH_ENTITIES: usize = 50;
-/// Most bytes of an execution's input. Every state adds to it (features 1.9 KB, predictions 0.5 KB per entity),
-/// and the whole must stay under 256 KiB.
-pub const MAX_BATCH_BYTES: usize = 40 * 1024;
+/// Most bytes of an execution's input. Every state adds to it (features 1.9 KB, a member's prediction 0.4 KB per
+/// entity), and the whole must stay under 256 KiB.
+pub const MAX_BATCH_BYTES: usize = 36 * 1024;
 /// Most bytes of extract's output: a full batch's input, 1.9 KB of features for each entity, and 8 KiB of what there
 /// is once per batch. The rest of the 256 KiB is the predictions'.
 pub const MAX_FEATURES_BYTES: usize = MAX_BATCH_BYTES + 8 * 1024 + MAX_BATCH_ENTITIES * 1_940;
+/// Most bytes of what one predictor says of one row, with [`MAX_EXPLAINED`] contributions of features or
+/// [`MAX_GRAMS`] of parts of the text, numbers at their longest.
+pub const MAX_PREDICTION_BYTES: usize = 384;
+/// Most bytes of what a predictor says once per batch: names of fields, its own name, version and digest, why it
+/// abstains.
+pub const MAX_PREDICTION_FRAME_BYTES: usize = 512;
 /// Most bytes of an original text that are kept with a score; more is refused as `too_long`.
 pub const MAX_ORIGINAL_BYTES: usize = 2_048;
 /// Most contributions of features that a predictor says of a row.
 pub const MAX_EXPLAINED: usize = 10;
 /// Most contributions of parts of the text that a predictor says of a row.
 pub const MAX_GRAMS: usize = 4;
+/// Most bytes of such a part that are kept: a label has 63, of which the beginning says which are meant.
+pub const MAX_GRAM_BYTES: usize = 32;
 /// Most times that an entity is queued again because a source's quota was used up, whatever the sources say.
 pub const MAX_ATTEMPT: u32 = 10;
 
@@ -250,7 +258,8 @@ pub struct Explanation {
     pub top: Vec<(u32, f32)>,
     /// What the other features moved it by.
     pub rest: f32,
-    /// The strongest parts of the entity's text, of a model that reads it, likewise. At most [`MAX_GRAMS`].
+    /// The strongest parts of the entity's text, of a model that reads it, likewise. At most [`MAX_GRAMS`], of at most
+    /// [`MAX_GRAM_BYTES`] each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grams: Vec<(String, f32)>,
 }
@@ -355,3 +364,6 @@ pub(crate) const fn is_zero(n: &u32) -> bool {
 pub(crate) const fn is_zero_size(n: &usize) -> bool {
     *n == 0
 }
+
+#[cfg(test)]
+mod tests;

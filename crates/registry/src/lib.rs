@@ -30,7 +30,7 @@ mod sources;
 mod store;
 
 pub use error::{Fault, RegistryError};
-pub use load::{Dataset, DatasetState, Definition, LoadedModel};
+pub use load::{Dataset, DatasetState, Definition, LoadedModel, PointerState};
 pub use manifest::{DatasetPointer, Manifest, Part, Pointer};
 pub use publish::{Action, Progress, Published};
 pub use s3::S3Access;

@@ -44,6 +44,20 @@ pub struct Dataset {
     pub bytes: Bytes,
 }
 
+/// Which version of a model or of the ensemble definition is in force, by its pointer alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PointerState {
+    /// The pointer's ETag is the one that the caller knows.
+    Unchanged,
+    /// A pointer that the caller does not know.
+    InForce {
+        /// Version and digest.
+        pointer: Pointer,
+        /// The pointer's ETag, if the store gives one.
+        etag: Option<String>,
+    },
+}
+
 /// Which version of a data set is in force, by its pointer alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatasetState {
@@ -68,8 +82,33 @@ impl Registry {
     /// meant; and when the store fails.
     pub async fn load_model(&self, name: &str) -> Result<LoadedModel, RegistryError> {
         layout::check_name("model", name)?;
+        let object = layout::model_pointer(name);
+        let pointer: Pointer = self.read_pointer(&object).await?;
+        pointer.check(&object)?;
+        self.load_model_version(name, &pointer).await
+    }
+
+    /// Which version of the model `name` is in force. Only the pointer is read, and not even that when its ETag is
+    /// still `known`.
+    ///
+    /// # Errors
+    /// When the name is not one, the pointer is missing, too large or not of its form, and when the store fails.
+    pub async fn model_state(&self, name: &str, known: Option<&str>) -> Result<PointerState, RegistryError> {
+        layout::check_name("model", name)?;
+        self.pointer_state(&layout::model_pointer(name), known).await
+    }
+
+    /// The version of the model `name` that a pointer names, whether it is in force or was.
+    ///
+    /// # Errors
+    /// As [`Registry::load_model`].
+    pub async fn load_model_version(
+        &self,
+        name: &str,
+        pointer: &Pointer,
+    ) -> Result<LoadedModel, RegistryError> {
+        layout::check_name("model", name)?;
         let pointer_object = layout::model_pointer(name);
-        let pointer: Pointer = self.read_pointer(&pointer_object).await?;
         pointer.check(&pointer_object)?;
         let object = layout::model_file(name, &pointer.version, "manifest.json");
         let bytes = self.read(&object, MAX_MANIFEST_BYTES).await?;
@@ -92,10 +131,38 @@ impl Registry {
         let pointer_object = layout::ensemble_pointer();
         let pointer: Pointer = self.read_pointer(&pointer_object).await?;
         pointer.check(&pointer_object)?;
+        self.load_ensemble_version(&pointer).await
+    }
+
+    /// Which version of the ensemble definition is in force. Only the pointer is read, and not even that when its ETag
+    /// is still `known`.
+    ///
+    /// # Errors
+    /// When the pointer is missing, too large or not of its form, and when the store fails.
+    pub async fn ensemble_state(&self, known: Option<&str>) -> Result<PointerState, RegistryError> {
+        self.pointer_state(&layout::ensemble_pointer(), known).await
+    }
+
+    /// The version of the ensemble definition that a pointer names, whether it is in force or was.
+    ///
+    /// # Errors
+    /// As [`Registry::load_model`].
+    pub async fn load_ensemble_version(&self, pointer: &Pointer) -> Result<Definition, RegistryError> {
+        let pointer_object = layout::ensemble_pointer();
+        pointer.check(&pointer_object)?;
         let object = layout::ensemble_definition(&pointer.version);
         let bytes = self.read(&object, MAX_MANIFEST_BYTES).await?;
         let digest = check_digest(&object, &bytes, &pointer_object, &pointer.digest)?;
-        Ok(Definition { bytes, digest, version: pointer.version, object })
+        Ok(Definition { bytes, digest, version: pointer.version.clone(), object })
+    }
+
+    async fn pointer_state(&self, object: &str, known: Option<&str>) -> Result<PointerState, RegistryError> {
+        let Some((bytes, etag)) = self.read_unless(object, MAX_POINTER_BYTES, known).await? else {
+            return Ok(PointerState::Unchanged);
+        };
+        let pointer: Pointer = manifest::parse(object, &bytes)?;
+        pointer.check(object)?;
+        Ok(PointerState::InForce { pointer, etag })
     }
 
     /// The data set `name` that is in force; `None` when none is published.

@@ -15,7 +15,9 @@ use object_store::memory::InMemory;
 use object_store::path::Path as ObjectPath;
 use serde_json::{Value, json};
 use tribunal_core::digest::sha256;
-use tribunal_registry::{Action, DatasetState, MAX_FILE_BYTES, Registry, RegistryError};
+use tribunal_registry::{
+    Action, DatasetState, MAX_FILE_BYTES, Pointer, PointerState, Registry, RegistryError,
+};
 
 const TREES: &[u8] = b"not really trees";
 const IP_TREES: &[u8] = b"nor these";
@@ -47,7 +49,8 @@ fn manifest() -> Value {
         "schema": sha256(b"schema"), "card": "card.md", "metrics": {"domain": {"auc": 0.99}}, "unknown": [1],
         "parts": [
             {"kinds": ["domain"], "file": "domain.ubj", "format": "xgboost-ubj", "sha256": sha256(TREES),
-             "bytes": TREES.len(), "features": ["length", "entropy"], "optional": ["entropy"], "trees": 3, "explain_from": 0.3},
+             "bytes": TREES.len(), "features": ["length", "entropy"], "optional": ["entropy"], "trees": 3, "explain_from": 0.3,
+             "calibration": {"method": "platt", "a": 1.0, "b": 0.0}},
             {"kinds": ["ip"], "file": "ip.ubj", "format": "xgboost-ubj", "sha256": sha256(IP_TREES),
              "bytes": IP_TREES.len(), "features": ["asn_rate"], "trees": 1, "explain_from": 0.5},
         ],
@@ -71,6 +74,7 @@ async fn contract(target: &Registry) {
     let (folder, source) = source();
     publishing_is_ordered_and_repeatable(target, &source).await;
     what_was_published_is_read_back(target).await;
+    a_pointer_is_read_again_only_when_it_changed(target).await;
     a_version_never_changes(target, &folder, &source).await;
     a_data_set_is_replaced_by_a_new_version(target).await;
     a_pointer_that_is_known_is_not_read_again(target).await;
@@ -120,6 +124,26 @@ async fn what_was_published_is_read_back(target: &Registry) {
     assert_eq!((dataset.pointer.version.as_str(), dataset.bytes.as_ref()), ("7", b"ranges".as_ref()));
     assert_eq!(target.models().await.unwrap(), ["xgboost"]);
     assert_eq!(target.datasets().await.unwrap(), ["ip-ranges"]);
+}
+
+async fn a_pointer_is_read_again_only_when_it_changed(target: &Registry) {
+    let state = target.model_state("xgboost", None).await.unwrap();
+    let PointerState::InForce { pointer, etag } = state else { panic!("{state:?}") };
+    assert_eq!(target.model_state("xgboost", etag.as_deref()).await.unwrap(), PointerState::Unchanged);
+    let model = target.load_model_version("xgboost", &pointer).await.unwrap();
+    assert_eq!(
+        (model.manifest.version, model.manifest_digest),
+        (pointer.version.clone(), pointer.digest.clone())
+    );
+    let other = Pointer { digest: sha256(b"other"), ..pointer };
+    let error = target.load_model_version("xgboost", &other).await.unwrap_err();
+    assert!(matches!(error, RegistryError::WrongDigest { .. }), "{error}");
+
+    let state = target.ensemble_state(None).await.unwrap();
+    let PointerState::InForce { pointer, etag } = state else { panic!("{state:?}") };
+    assert_eq!(target.ensemble_state(etag.as_deref()).await.unwrap(), PointerState::Unchanged);
+    assert_eq!(target.load_ensemble_version(&pointer).await.unwrap().digest, pointer.digest);
+    assert!(target.model_state("absent", None).await.unwrap_err().is_missing());
 }
 
 async fn a_version_never_changes(target: &Registry, folder: &tempfile::TempDir, source: &Registry) {
@@ -253,6 +277,11 @@ async fn a_manifest_is_checked_field_by_field() {
         ("/parts/0/features", json!(vec!["a"; 4097]), "parts[0].features.length is 4097"),
         ("/parts/0/features", json!(["a", "a"]), "parts[0].features[1] is a"),
         ("/parts/0/explain_from", json!(1.5), "parts[0].explain_from is 1.5"),
+        (
+            "/parts/0/calibration",
+            json!({"method": "platt", "a": 0.0, "b": 0.0}),
+            "parts[0].calibration.a is 0, allowed",
+        ),
         ("/parts/0/optional", json!(["length", "other"]), "parts[0].optional[1]"),
         ("/parts/0/optional", json!(["length", "length"]), "parts[0].optional[1]"),
         ("/parts/0/kinds", json!(["url"]), "is not of its form"),

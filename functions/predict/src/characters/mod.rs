@@ -3,7 +3,7 @@
 //! Such a part lists no features, its margin is log odds, and no source that does not answer can move it.
 
 use tribunal_characters::CharacterModel;
-use tribunal_core::message::Explanation;
+use tribunal_core::message::{Explanation, MAX_GRAM_BYTES};
 
 /// Why the network gave the margin that it gave; `calibrated` makes a margin the part's probability.
 pub(crate) fn explain_characters(
@@ -18,8 +18,14 @@ pub(crate) fn explain_characters(
         margin: told.margin as f32,
         top: Vec::new(),
         rest: told.rest as f32,
-        grams: told.grams.into_iter().map(|(gram, contribution)| (gram, contribution as f32)).collect(),
+        grams: told.grams.into_iter().map(|(gram, contribution)| (cut(gram), contribution as f32)).collect(),
     }
+}
+
+/// The beginning of a gram: what is told of a row has its share of the state, and no more.
+fn cut(mut gram: String) -> String {
+    gram.truncate(gram.floor_char_boundary(MAX_GRAM_BYTES));
+    gram
 }
 
 #[cfg(test)]
@@ -27,6 +33,17 @@ mod tests {
     use super::*;
 
     const NETWORK: &[u8] = include_bytes!("../../../../crates/characters/tests/data/network.bin");
+
+    #[test]
+    fn a_long_gram_is_cut() {
+        for (gram, expected) in [
+            ("secure", "secure".to_owned()),
+            (&"é".repeat(40), "é".repeat(16)),
+            (&"a".repeat(63), "a".repeat(32)),
+        ] {
+            assert_eq!(cut(gram.to_owned()), expected);
+        }
+    }
 
     #[test]
     fn an_explanation_adds_up_and_names_characters_only() {
