@@ -15,6 +15,8 @@ use crate::text::{MAX_SYMBOLS, Text};
 /// Most grams that are told of a name.
 pub const MAX_GRAMS: usize = 4;
 
+/// Weaker ones than this share of the strongest say nothing to a reader.
+const LEAST_SHARE: f64 = 0.05;
 const DOT: u8 = 2;
 const NO_WINDOW: i16 = -1;
 
@@ -58,6 +60,8 @@ impl CharacterModel {
         grams.push((text.shown_suffix(), of_suffix.iter().sum()));
         grams.retain(|(_, contribution)| *contribution != 0.0);
         grams.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        let least = grams.first().map_or(0.0, |(_, strongest)| strongest.abs() * LEAST_SHARE);
+        grams.retain(|(_, contribution)| contribution.abs() >= least);
         grams.truncate(MAX_GRAMS);
         let told: f64 = grams.iter().map(|(_, contribution)| contribution).sum();
         Explanation { base: self.base, margin, grams, rest: margin - self.base - told }
