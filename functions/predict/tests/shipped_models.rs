@@ -207,7 +207,7 @@ async fn bounds_hold_whatever_a_silent_source_would_have_said() {
                     for (j, value) in row.values.iter_mut().enumerate() {
                         if j < 3 || j >= features - 2 {
                             let hash = (i as u32 * 977 + j as u32 * 131 + draw).wrapping_mul(2_654_435_769);
-                            *value = (hash % 7 > 0).then_some((hash >> 8) as f32 / 1e6 - 2.0);
+                            *value = (!hash.is_multiple_of(7)).then_some((hash >> 8) as f32 / 1e6 - 2.0);
                         }
                     }
                 }
