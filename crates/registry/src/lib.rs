@@ -41,7 +41,9 @@ pub use store::{Registry, StoredObject};
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Most bytes of a data set: it is searched where it lies, and is in memory twice while a new version comes in.
 pub const MAX_DATASET_BYTES: u64 = 256 * 1024 * 1024;
-/// Most bytes of a manifest or of an ensemble definition.
+/// Most bytes of a manifest.
 pub const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
+/// Most bytes of an ensemble definition: its lists are part of it.
+pub const MAX_ENSEMBLE_BYTES: u64 = 4 * 1024 * 1024;
 /// Most bytes of a pointer.
 pub const MAX_POINTER_BYTES: u64 = 16 * 1024;

@@ -9,7 +9,7 @@ use crate::error::RegistryError;
 use crate::layout;
 use crate::manifest::{self, DatasetPointer, Manifest, Part, Pointer};
 use crate::store::Registry;
-use crate::{MAX_MANIFEST_BYTES, MAX_POINTER_BYTES};
+use crate::{MAX_ENSEMBLE_BYTES, MAX_MANIFEST_BYTES, MAX_POINTER_BYTES};
 
 /// A model as it was published: every file is the one that its manifest means.
 #[derive(Debug, Clone)]
@@ -151,7 +151,7 @@ impl Registry {
         let pointer_object = layout::ensemble_pointer();
         pointer.check(&pointer_object)?;
         let object = layout::ensemble_definition(&pointer.version);
-        let bytes = self.read(&object, MAX_MANIFEST_BYTES).await?;
+        let bytes = self.read(&object, MAX_ENSEMBLE_BYTES).await?;
         let digest = check_digest(&object, &bytes, &pointer_object, &pointer.digest)?;
         Ok(Definition { bytes, digest, version: pointer.version.clone(), object })
     }

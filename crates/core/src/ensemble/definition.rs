@@ -1,7 +1,6 @@
 //! The definition as it is published: JSON, every field checked before it is used.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,16 +9,13 @@ use crate::entity::Kind;
 use crate::score::ListAction;
 
 /// Most bytes of a definition.
-pub const MAX_DEFINITION_BYTES: usize = 256 * 1024;
-/// Most members.
-pub const MAX_MEMBERS: usize = 16;
-/// Longest name or version, in bytes.
-const MAX_NAME_BYTES: usize = 64;
-const VERSIONS: &str = "1 to 64 of A-Z a-z 0-9 . _ - are allowed";
-const MEMBERS: &str = "1 to 16 are allowed";
-const MODELS: &str = "1 to 64 of a-z 0-9 _ - are allowed";
-/// Least and greatest weight other than zero: outside them products lose the precision that makes a mean.
-const WEIGHTS: (f64, f64) = (1e-6, 1e6);
+pub const MAX_DEFINITION_BYTES: usize = 4 * 1024 * 1024;
+/// Most members: their parts in a risk are computed exactly, over every set of them.
+pub const MAX_MEMBERS: usize = 8;
+/// Most entries of the lists.
+pub const MAX_LIST_ENTRIES: usize = 10_000;
+/// Most profiles.
+pub const MAX_PROFILES: usize = 8;
 /// A value per kind of entity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,10 +164,6 @@ pub enum DefinitionError {
     },
 }
 
-fn wrong(field: impl Into<String>, value: &dyn fmt::Display, limit: impl Into<String>) -> DefinitionError {
-    DefinitionError::Field { field: field.into(), value: value.to_string(), limit: limit.into() }
-}
-
 impl EnsembleDefinition {
     /// Reads and checks a definition.
     ///
@@ -187,92 +179,12 @@ impl EnsembleDefinition {
         Ok(definition)
     }
 
-    /// Checks every field; arithmetic on a checked definition cannot yield anything but a risk in [0, 100].
-    ///
-    /// # Errors
-    /// Names the first field outside its limits, its value, and the limit.
-    pub fn validate(&self) -> Result<(), DefinitionError> {
-        if !is_version(&self.version) {
-            return Err(wrong("version", &shown(&self.version), VERSIONS));
-        }
-        let members = self.members.len();
-        if members == 0 || members > MAX_MEMBERS {
-            return Err(wrong("members", &format!("{members} members"), MEMBERS));
-        }
-        for (i, member) in self.members.iter().enumerate() {
-            self.validate_member(i, member)?;
-        }
-        Kind::ALL.into_iter().try_for_each(|kind| self.validate_kind(kind))
-    }
-
     /// Members with a say in `kind`, in the order of the definition.
     pub fn voters(&self, kind: Kind) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| *member.weight.get(kind) > 0.0)
-    }
-
-    fn validate_member(&self, i: usize, member: &Member) -> Result<(), DefinitionError> {
-        let field = format!("members[{i}].model");
-        if !is_model(&member.model) {
-            return Err(wrong(field, &shown(&member.model), MODELS));
-        }
-        if let Some(first) = self.members.iter().take(i).position(|other| other.model == member.model) {
-            return Err(wrong(field, &member.model, format!("members[{first}] has that name already")));
-        }
-        for kind in Kind::ALL {
-            let weight = *member.weight.get(kind);
-            let (least, most) = WEIGHTS;
-            if weight != 0.0 && !(least..=most).contains(&weight) {
-                let field = format!("members[{i}].weight.{}", kind.as_str());
-                return Err(wrong(field, &weight, format!("0, or {least} to {most}, is allowed")));
-            }
-        }
-        Ok(())
-    }
-
-    fn validate_kind(&self, kind: Kind) -> Result<(), DefinitionError> {
-        let k = kind.as_str();
-        let voters = self.voters(kind).count();
-        if voters == 0 {
-            return Err(wrong(format!("members[*].weight.{k}"), &"0", "at least one has to be above 0"));
-        }
-        let quorum = *self.quorum.get(kind);
-        if !(1..=voters).contains(&quorum) {
-            let limit = format!("1 to {voters} is allowed: so many members have a weight above 0");
-            return Err(wrong(format!("quorum.{k}"), &quorum, limit));
-        }
-        let Thresholds { suspicious, malicious } = *self.thresholds.get(kind);
-        if !(0.0..=100.0).contains(&suspicious) {
-            return Err(wrong(format!("thresholds.{k}.suspicious"), &suspicious, "0 to 100 is allowed"));
-        }
-        if !(suspicious..=100.0).contains(&malicious) {
-            let limit = format!("{suspicious} (thresholds.{k}.suspicious) to 100 is allowed");
-            return Err(wrong(format!("thresholds.{k}.malicious"), &malicious, limit));
-        }
-        self.calibration.get(kind).as_ref().map_or(Ok(()), |calibration| {
-            calibration.validate().map_err(|fault| DefinitionError::Field {
-                field: format!("calibration.{k}.{}", fault.field),
-                value: fault.value,
-                limit: fault.limit,
-            })
-        })
     }
 }
 
 const fn is_false(value: &bool) -> bool {
     !*value
-}
-
-fn is_version(text: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-fn is_model(text: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
-}
-
-/// A refused name, quoted, and cut: it may be as long as the definition.
-fn shown(text: &str) -> String {
-    format!("{:?}", text.chars().take(MAX_NAME_BYTES).collect::<String>())
 }

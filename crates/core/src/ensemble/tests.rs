@@ -7,6 +7,9 @@ use super::*;
 use crate::entity::Kind;
 use crate::score::Verdict;
 
+mod fields;
+mod methods;
+
 fn example() -> Value {
     json!({
         "version": "1",
@@ -62,7 +65,7 @@ fn what_is_wrong_is_named_with_value_and_limit() {
     let cases = [
         ("/version", json!("a b"), r#"version is "a b"; 1 to 64 of A-Z"#),
         ("/version", json!(""), r#"version is ""; 1 to 64 of A-Z"#),
-        ("/members", json!([]), "members is 0 members; 1 to 16 are allowed"),
+        ("/members", json!([]), "members is 0 members; 1 to 8 are allowed"),
         ("/members/1/model", json!("Light GBM"), r#"members[1].model is "Light GBM"; 1 to 64"#),
         ("/members/1/model", json!("../x"), r#"members[1].model is "../x"; 1 to 64"#),
         (
@@ -128,7 +131,7 @@ fn other_forms_are_refused() {
         assert!(matches!(error, DefinitionError::NotOfTheForm(_)), "{text}: {error}");
     }
     let large = vec![b' '; MAX_DEFINITION_BYTES + 1];
-    assert!(matches!(EnsembleDefinition::parse(&large), Err(DefinitionError::TooLarge { bytes: 262_145 })));
+    assert!(matches!(EnsembleDefinition::parse(&large), Err(DefinitionError::TooLarge { bytes: 4_194_305 })));
 }
 
 type Case<'a> = (&'a str, Kind, &'a [(&'a str, Option<f32>)], Option<f64>, Verdict, usize);
@@ -272,6 +275,16 @@ fn a_calibration_bends_the_mean() {
     assert_eq!(risk(&definition, 0.75), 90.0, "odds squared: 3 to 9");
 }
 
+fn methods() -> impl Strategy<Value = Method> {
+    prop_oneof![
+        Just(Method::Mean),
+        Just(Method::Median),
+        Just(Method::Maximum),
+        Just(Method::NoisyOr),
+        (-10.0..=10.0_f64).prop_map(|bias| Method::Logistic { bias }),
+    ]
+}
+
 fn definitions() -> impl Strategy<Value = EnsembleDefinition> {
     let weight = prop_oneof![Just(0.0), 1e-6..=1e6_f64, Just(1.0)];
     let calibration = prop::option::of((1e-3..=100.0_f64, -100.0..=100.0_f64));
@@ -281,8 +294,9 @@ fn definitions() -> impl Strategy<Value = EnsembleDefinition> {
         0.0..=100.0_f64,
         0.0..=100.0_f64,
         1..=6_usize,
+        (methods(), methods()),
     )
-        .prop_map(|(weights, calibration, t, u, quorum)| {
+        .prop_map(|(weights, calibration, t, u, quorum, (domain, ip))| {
             let mut members: Vec<Member> = weights
                 .iter()
                 .enumerate()
@@ -300,7 +314,7 @@ fn definitions() -> impl Strategy<Value = EnsembleDefinition> {
             EnsembleDefinition {
                 version: "1".to_owned(),
                 members,
-                method: PerKind::default(),
+                method: PerKind { domain, ip },
                 quorum,
                 thresholds: PerKind { domain: thresholds, ip: thresholds },
                 calibration: PerKind {
@@ -354,8 +368,9 @@ proptest! {
             prop_assert!(counted.is_empty() || (shares - 1.0).abs() < 1e-9, "{}", shares);
             if let Some(risk) = combined.risk {
                 prop_assert!((0.0..=100.0).contains(&risk), "{}", risk);
-                prop_assert_eq!(combined.verdict, d.verdict(kind, risk));
-                if d.calibration.get(kind).is_none() {
+                prop_assert_eq!(combined.verdict, d.verdict(kind, Some(risk)));
+                let is_logistic = matches!(d.method.get(kind), Method::Logistic { .. });
+                if d.calibration.get(kind).is_none() && !is_logistic {
                     let least = f64::from(counted.iter().copied().fold(1.0, f32::min)) * 100.0;
                     let most = f64::from(counted.iter().copied().fold(0.0, f32::max)) * 100.0;
                     prop_assert!(risk >= least - 1e-6 && risk <= most + 1e-6, "{} {} {}", least, risk, most);
@@ -404,6 +419,12 @@ proptest! {
         let all = names.iter().zip(&p).zip(&mask);
         let present: Vec<(&str, Option<f32>)> =
             all.filter(|(_, keep)| **keep).map(|((name, p), _)| (name.as_str(), Some(*p))).collect();
+        // In logistic stacking the weights of those who are missing count: by them the bias keeps its part.
+        let mut d = d;
+        d.method = PerKind { domain: d.method.domain, ip: Method::Mean };
+        if matches!(d.method.domain, Method::Logistic { .. }) {
+            d.method.domain = Method::Median;
+        }
         let mut smaller = d.clone();
         smaller.members.retain(|m| present.iter().any(|(n, _)| *n == m.model));
         for kind in Kind::ALL {
