@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! EnsembleInput -> score_batch (pure) -> ScoreItem -> one conditional PutItem each -> EnsembleOutput
-//!               \-> requeue (pure) -> delayed messages, once all are written
+//!               \-> verdict -> an event per change of an entity's verdict, once all are written
+//!               \-> requeue (pure) -> delayed messages, likewise
 //! ```
 //! The arithmetic is `tribunal_core::ensemble`; the table's layout, and why it is written as it is, stand in
 //! `docs/scores.md`. Readers of the table need [`items`] and [`index`] only.
@@ -24,6 +25,7 @@ mod step;
 mod store;
 #[cfg(test)]
 mod tests;
+pub mod verdict;
 
 pub use bounds::{
     MAX_EVIDENCE, MAX_EVIDENCE_BYTES, MAX_FEATURES, MAX_LINK_BYTES, MAX_REASON_BYTES, MAX_REASONS,

@@ -16,13 +16,17 @@ use crate::definition::{Definitions, LoadError, Loaded, RETRY_AFTER};
 use crate::items::{ScoreItem, key_of};
 use crate::requeue::{EntityQueue, Requeue, SqsQueue, requeue, send_all};
 use crate::score::{Answers, score_batch};
-use crate::store::{DynamoStore, ScoreStore, StoreError, write_all};
+use crate::store::{DynamoStore, Fault, ScoreStore, StoreError, write_all};
+use crate::verdict::{DynamoVerdicts, EventBridge, Follow, Tally, Verdicts};
 
 const REGISTRY: &str = "TRIBUNAL_REGISTRY";
 const TABLE: &str = "TRIBUNAL_TABLE";
 const TTL_DAYS: &str = "TRIBUNAL_SCORE_TTL_DAYS";
 /// Optional: without it nothing is queued again.
 const QUEUE_URL: &str = "TRIBUNAL_QUEUE_URL";
+/// Optional, both or none: without them nobody is told of changed verdicts.
+const VERDICT_TABLE: &str = "TRIBUNAL_VERDICT_TABLE";
+const EVENT_BUS: &str = "TRIBUNAL_EVENT_BUS";
 /// Kept of an event's time for its answer.
 const RESERVE: Duration = Duration::from_millis(500);
 /// Most time for the writes.
@@ -31,6 +35,8 @@ const WRITE_LIMIT: Duration = Duration::from_secs(8);
 const RELOAD_LIMIT: Duration = Duration::from_secs(4);
 /// Left of an event's time after loading, for writing and answering.
 const WRITE_RESERVE: Duration = Duration::from_secs(4);
+/// Most time for following verdicts.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(4);
 /// Most time for queueing entities again.
 const QUEUE_LIMIT: Duration = Duration::from_millis(1_500);
 /// Kept of an event's time for its answer after queueing.
@@ -67,6 +73,14 @@ pub enum ConfigError {
     /// The time to live is not one.
     #[error("{TTL_DAYS} is {0:?}; whole days from 1 to 3650 are allowed")]
     Ttl(String),
+    /// Changes of verdicts need a table and a bus.
+    #[error("{missing} is not set, but {given} is; both are needed, or none")]
+    Verdicts {
+        /// What is set.
+        given: &'static str,
+        /// What is not.
+        missing: &'static str,
+    },
     /// The registry's address is not one.
     #[error("{REGISTRY} cannot be used")]
     Registry(#[source] RegistryError),
@@ -74,11 +88,12 @@ pub enum ConfigError {
 
 /// The step and what it works with.
 #[derive(Debug)]
-pub struct Ensemble<S, Q = SqsQueue> {
+pub struct Ensemble<S, Q = SqsQueue, V = Verdicts<DynamoVerdicts, EventBridge>> {
     definitions: Definitions,
     store: S,
     ttl: Ttl,
     queue: Option<Q>,
+    verdicts: Option<V>,
 }
 
 impl Ensemble<DynamoStore> {
@@ -88,31 +103,56 @@ impl Ensemble<DynamoStore> {
     /// # Errors
     /// When the configuration names no usable registry, table and time to live.
     pub async fn start() -> Result<Self, ConfigError> {
-        let environment = Environment::read(&[REGISTRY, TABLE, TTL_DAYS], &[QUEUE_URL])?;
+        let environment =
+            Environment::read(&[REGISTRY, TABLE, TTL_DAYS], &[QUEUE_URL, VERDICT_TABLE, EVENT_BUS])?;
         let ttl = Ttl::parse(environment.get(TTL_DAYS))?;
         let registry = Registry::open(environment.get(REGISTRY)).map_err(ConfigError::Registry)?;
         let definitions = Definitions::start(registry, RETRY_AFTER).await;
         let config = sdk::function_config();
         let queue = environment.optional(QUEUE_URL).map(|url| SqsQueue::new(&config, url));
         let store = DynamoStore::new(&config, environment.get(TABLE));
-        let step = Self::new(definitions, store, ttl).with_queue(queue);
+        let verdicts = verdicts(&environment, &config)?;
+        let step = Self::new(definitions, store, ttl).with_queue(queue).with_verdicts(verdicts);
         step.report_cold_start().await;
         Ok(step)
     }
 }
 
 impl<S: ScoreStore> Ensemble<S> {
-    /// The step over a store, without a queue.
+    /// The step over a store, without a queue and without a table of verdicts.
     pub const fn new(definitions: Definitions, store: S, ttl: Ttl) -> Self {
-        Self { definitions, store, ttl, queue: None }
+        Self { definitions, store, ttl, queue: None, verdicts: None }
     }
 }
 
-impl<S: ScoreStore, Q: EntityQueue> Ensemble<S, Q> {
+/// The table and the bus for changes of verdicts, if they are named.
+fn verdicts(
+    environment: &Environment,
+    config: &aws_config::SdkConfig,
+) -> Result<Option<Verdicts<DynamoVerdicts, EventBridge>>, ConfigError> {
+    let missing = |given, missing| Err(ConfigError::Verdicts { given, missing });
+    match (environment.optional(VERDICT_TABLE), environment.optional(EVENT_BUS)) {
+        (None, None) => Ok(None),
+        (Some(_), None) => missing(VERDICT_TABLE, EVENT_BUS),
+        (None, Some(_)) => missing(EVENT_BUS, VERDICT_TABLE),
+        (Some(table), Some(bus)) => Ok(Some(Verdicts {
+            table: DynamoVerdicts::new(config, table),
+            bus: EventBridge::new(config, bus),
+        })),
+    }
+}
+
+impl<S: ScoreStore, Q: EntityQueue, V: Follow> Ensemble<S, Q, V> {
     /// The step with the queue that entities are put on again.
-    pub fn with_queue<R: EntityQueue>(self, queue: Option<R>) -> Ensemble<S, R> {
-        let Self { definitions, store, ttl, .. } = self;
-        Ensemble { definitions, store, ttl, queue }
+    pub fn with_queue<R: EntityQueue>(self, queue: Option<R>) -> Ensemble<S, R, V> {
+        let Self { definitions, store, ttl, verdicts, .. } = self;
+        Ensemble { definitions, store, ttl, queue, verdicts }
+    }
+
+    /// The step with what follows verdicts.
+    pub fn with_verdicts<F: Follow>(self, verdicts: Option<F>) -> Ensemble<S, Q, F> {
+        let Self { definitions, store, ttl, queue, .. } = self;
+        Ensemble { definitions, store, ttl, queue, verdicts }
     }
 
     /// The store.
@@ -145,7 +185,7 @@ impl<S: ScoreStore, Q: EntityQueue> Ensemble<S, Q> {
     }
 }
 
-impl<S: ScoreStore, Q: EntityQueue> Step for Ensemble<S, Q> {
+impl<S: ScoreStore, Q: EntityQueue, V: Follow> Step for Ensemble<S, Q, V> {
     const NAME: &'static str = "ensemble";
     type Input = EnsembleInput;
     type Output = EnsembleOutput;
@@ -170,6 +210,7 @@ impl<S: ScoreStore, Q: EntityQueue> Step for Ensemble<S, Q> {
         log.field("already_there", items.len().saturating_sub(new));
         log.count("EntitiesScored", items.len());
         log.count("Abstentions", abstained);
+        self.follow(&items, invocation, log).await.map_err(|e| FunctionError::new(e.error_name(), e))?;
         self.put_on_queue(&again, invocation, log).await;
         Ok(EnsembleOutput {
             batch: input.features.batch,
@@ -182,7 +223,7 @@ impl<S: ScoreStore, Q: EntityQueue> Step for Ensemble<S, Q> {
     }
 }
 
-impl<S: ScoreStore, Q: EntityQueue> Ensemble<S, Q> {
+impl<S: ScoreStore, Q: EntityQueue, V: Follow> Ensemble<S, Q, V> {
     /// Scores with their vectors; of one key the first.
     fn items(&self, scores: Vec<Score>, rows: Vec<Row>, now_ms: u64) -> Vec<ScoreItem> {
         let expires_at = self.ttl.expires_at(now_ms);
@@ -202,6 +243,35 @@ impl<S: ScoreStore, Q: EntityQueue> Ensemble<S, Q> {
     async fn write(&self, items: &[ScoreItem], invocation: &Invocation) -> Result<usize, StoreError> {
         let items = items.iter().map(ScoreItem::to_item).collect::<Result<Vec<_>, _>>()?;
         write_all(&self.store, items, invocation.time_for(WRITE_LIMIT, RESERVE)).await
+    }
+
+    /// Tells changes of verdicts. Fails only for what the same batch may mend when it comes again; all else is
+    /// counted, since the scores are written.
+    async fn follow(
+        &self,
+        items: &[ScoreItem],
+        invocation: &Invocation,
+        log: &mut EventLog,
+    ) -> Result<(), StoreError> {
+        let Some(verdicts) = &self.verdicts else { return Ok(()) };
+        let budget = invocation.time_for(FOLLOW_LIMIT, RESERVE);
+        let Ok(tally) = tokio::time::timeout(budget, verdicts.follow(items)).await else {
+            log.count("EventFailures", 1);
+            log.field("event_error", format!("no time left after {} ms", budget.as_millis()));
+            return Ok(());
+        };
+        let Tally { told, untold, held, error, failure } = tally;
+        let refused = failure.as_ref().filter(|failure| failure.fault() == Fault::Refused);
+        log.count("VerdictChanges", told);
+        log.count("EventFailures", untold + usize::from(refused.is_some()));
+        if let Some(error) = refused.map(|failure| chain(failure)).or(error) {
+            log.field("event_error", error);
+        }
+        match failure {
+            Some(failure) if failure.fault() > Fault::Refused => Err(failure),
+            _ if held > 0 => Err(StoreError::Held { entities: held }),
+            _ => Ok(()),
+        }
     }
 
     /// Queues entities again. What cannot be is counted, and fails nothing: their scores are written.

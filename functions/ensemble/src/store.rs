@@ -13,7 +13,6 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::stream::{self, StreamExt};
 use tribunal_core::ErrorName;
@@ -62,6 +61,22 @@ pub enum StoreError {
         /// What the table says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The table of verdicts failed a write, or holds something else.
+    #[error("cannot write a verdict to table {table}")]
+    Verdict {
+        /// Name of the table.
+        table: String,
+        /// What kind of failure it is.
+        fault: Fault,
+        /// What the table says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Other deliveries are at the same entities.
+    #[error("changes of {entities} verdicts are being told by other deliveries")]
+    Held {
+        /// How many.
+        entities: usize,
+    },
     /// The time of the event is used up.
     #[error("{written} of {of} scores written after {budget_ms} ms, and no time left")]
     OutOfTime {
@@ -87,10 +102,10 @@ impl StoreError {
         }
     }
 
-    fn fault(&self) -> Fault {
+    pub(crate) fn fault(&self) -> Fault {
         match self {
-            Self::Put { fault, .. } => *fault,
-            Self::OutOfTime { .. } => Fault::Unavailable,
+            Self::Put { fault, .. } | Self::Verdict { fault, .. } => *fault,
+            Self::OutOfTime { .. } | Self::Held { .. } => Fault::Unavailable,
             Self::Item(_) => Fault::Refused,
         }
     }
@@ -144,19 +159,24 @@ pub struct DynamoStore {
 }
 
 impl DynamoStore {
-    /// The table of that name. Timeouts and attempts are bounded so that a batch fits into its step's time.
+    /// The table of that name.
     pub fn new(config: &aws_config::SdkConfig, table: &str) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(WRITE_TIMEOUT)
-            .build();
-        let config = aws_sdk_dynamodb::config::Builder::from(config)
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .build();
-        Self { client: aws_sdk_dynamodb::Client::from_conf(config), table: table.to_owned() }
+        Self { client: client(config), table: table.to_owned() }
     }
+}
+
+/// A client whose timeouts and attempts are bounded so that a batch fits into its step's time.
+pub(crate) fn client(config: &aws_config::SdkConfig) -> aws_sdk_dynamodb::Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(WRITE_TIMEOUT)
+        .build();
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
 }
 
 impl ScoreStore for DynamoStore {
@@ -188,7 +208,7 @@ impl ScoreStore for DynamoStore {
 }
 
 /// What a failed write means; `None` when the condition failed.
-fn classify(error: &SdkError<PutItemError>) -> Option<Fault> {
+pub(crate) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<Fault> {
     let SdkError::ServiceError(answer) = error else {
         // A request that cannot be built is a mistake; all else is the network's.
         let built = !matches!(error, SdkError::ConstructionFailure(_));

@@ -32,7 +32,6 @@ fn an_item_has_the_documented_attributes() {
         [
             "agreement",
             "batch",
-            "reasons",
             "ensemble",
             "entity",
             "evidence",
@@ -41,6 +40,7 @@ fn an_item_has_the_documented_attributes() {
             "original",
             "predictors",
             "quorum",
+            "reasons",
             "requested_at",
             "risk",
             "schema",

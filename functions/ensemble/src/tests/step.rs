@@ -8,10 +8,11 @@ use tribunal_runtime::{EventLog, FunctionError, Invocation, Step, chain, now_ms}
 
 use super::definition::{definitions, publish};
 use super::support::{Memory, answered, block_on, definition_json, failed, input, row, unanimous};
-use crate::items::score_from_item;
+use crate::items::{ScoreItem, score_from_item};
 use crate::requeue::{EntityQueue, Message, QueueError, Sent};
 use crate::step::{Ensemble, Ttl};
-use crate::store::Fault;
+use crate::store::{Fault, StoreError};
+use crate::verdict::{Follow, Tally};
 
 fn step() -> Ensemble<Memory> {
     let folder = tempfile::tempdir().unwrap();
@@ -20,8 +21,8 @@ fn step() -> Ensemble<Memory> {
     Ensemble::new(definitions, Memory::default(), Ttl::parse("90").unwrap())
 }
 
-fn handle<Q: EntityQueue>(
-    step: &Ensemble<Memory, Q>,
+fn handle<Q: EntityQueue, V: Follow>(
+    step: &Ensemble<Memory, Q, V>,
     input: EnsembleInput,
 ) -> (Result<EnsembleOutput, FunctionError>, Value) {
     let mut log = EventLog::new("ensemble");
@@ -149,6 +150,61 @@ fn entities_are_queued_again_once_their_scores_are_written() {
 
     let (output, log) = handle(&self::step(), event(2));
     assert_eq!((output.unwrap().scored, &log["rescore"]), (2, &json!("no queue")));
+}
+
+/// Gives this tally, once.
+struct Canned(Mutex<Option<Tally>>);
+
+impl Follow for Canned {
+    async fn follow(&self, items: &[ScoreItem]) -> Tally {
+        assert_eq!(items.len(), 2);
+        self.0.lock().unwrap().take().unwrap()
+    }
+}
+
+#[test]
+fn verdicts_are_followed_and_fail_a_batch_only_where_another_try_helps() {
+    let failure = |fault| {
+        let source = "said the table".into();
+        Some(StoreError::Verdict { table: "verdicts".to_owned(), fault, source })
+    };
+    let refused = "cannot write a verdict to table verdicts: said the table";
+    let untold = Tally { told: 3, untold: 2, error: Some("no".to_owned()), ..Tally::default() };
+    for (tally, expected, told, untold, error) in [
+        (untold, Ok(2), 3, 2, json!("no")),
+        (Tally { failure: failure(Fault::Refused), ..Tally::default() }, Ok(2), 0, 1, json!(refused)),
+        (
+            Tally { failure: failure(Fault::Throttled), ..Tally::default() },
+            Err(ErrorName::StoreThrottled),
+            0,
+            0,
+            json!(null),
+        ),
+        (Tally { held: 1, ..Tally::default() }, Err(ErrorName::StoreUnavailable), 0, 0, json!(null)),
+    ] {
+        let step = step().with_verdicts(Some(Canned(Mutex::new(Some(tally)))));
+        let (result, log) = handle(&step, input(rows(2), unanimous(2, 0.9)));
+        assert_eq!(result.map(|output| output.scored).map_err(|error| error.name()), expected);
+        assert_eq!((&log["VerdictChanges"], &log["EventFailures"]), (&json!(told), &json!(untold)));
+        assert_eq!(log.get("event_error").cloned().unwrap_or_default(), error);
+        assert_eq!(step.store().items.lock().unwrap().len(), 2, "scores are written before");
+    }
+}
+
+#[test]
+fn verdicts_that_take_too_long_are_left_to_the_next_score() {
+    struct Never;
+    impl Follow for Never {
+        async fn follow(&self, _: &[ScoreItem]) -> Tally {
+            std::future::pending().await
+        }
+    }
+    let step = step().with_verdicts(Some(Never));
+    let mut log = EventLog::new("ensemble");
+    let invocation = Invocation { deadline_ms: now_ms() + 900, ..Invocation::default() };
+    let output = block_on(step.handle(input(rows(1), unanimous(1, 0.9)), &invocation, &mut log)).unwrap();
+    assert_eq!(output.scored, 1);
+    assert!(log.to_line(0).contains("no time left after"), "{}", log.to_line(0));
 }
 
 #[test]
