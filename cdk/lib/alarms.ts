@@ -109,6 +109,13 @@ export class Alarms extends Construct {
       'Scores without a risk: too few models answered; see which predictors fail.',
       entities('Abstentions'),
     );
+    this.above(
+      'events-failed',
+      0,
+      1,
+      'Changes of verdicts were not told: the log of ensemble says why. The next score of the entity tells them.',
+      entities('EventFailures'),
+    );
   }
 
   /** An alarm for when a metric is above a threshold for a number of periods. */

@@ -30,6 +30,12 @@ export class Overview extends Construct {
         ]),
       ],
       [
+        graph('Changes of verdicts', 'events', [
+          entities('VerdictChanges', 'told'),
+          entities('EventFailures', 'not told yet'),
+        ]),
+      ],
+      [
         graph('Time per batch, median', 'ms', [
           ...steady.map((step) => duration(step, 'p50')),
           ...models.map((model) => duration('predict', 'p50', model)),

@@ -9,6 +9,8 @@
  * | EntitiesScored   | Function=ensemble                             |
  * | EntitiesRequeued | Function=ensemble: over a quota, queued again |
  * | Abstentions      | Function=ensemble: scores without a risk      |
+ * | VerdictChanges   | Function=ensemble: changes that were told     |
+ * | EventFailures    | Function=ensemble: changes that were not      |
  * | Abstentions      | Function=predict, Model: no probability given |
  * | DurationMs       | Function; for predict also Model              |
  */
@@ -25,7 +27,13 @@ export const PERIOD = Duration.minutes(5);
 export type StepName = 'dispatch' | 'extract' | 'predict' | 'ensemble';
 /** Counts of entities. */
 export type CountName =
-  'EntitiesReceived' | 'EntitiesRefused' | 'EntitiesScored' | 'EntitiesRequeued' | 'Abstentions';
+  | 'EntitiesReceived'
+  | 'EntitiesRefused'
+  | 'EntitiesScored'
+  | 'EntitiesRequeued'
+  | 'Abstentions'
+  | 'VerdictChanges'
+  | 'EventFailures';
 
 const COUNTED_BY: Readonly<Record<CountName, StepName>> = {
   EntitiesReceived: 'dispatch',
@@ -33,6 +41,8 @@ const COUNTED_BY: Readonly<Record<CountName, StepName>> = {
   EntitiesScored: 'ensemble',
   EntitiesRequeued: 'ensemble',
   Abstentions: 'ensemble',
+  VerdictChanges: 'ensemble',
+  EventFailures: 'ensemble',
 };
 
 /** A count of entities, summed over the period; the label is for graphs, an alarm on one metric has none. */

@@ -38,6 +38,8 @@ export interface Settings {
   readonly logRetentionDays: number;
   /** Whether table and bucket outlive the stack. */
   readonly retain: boolean;
+  /** Name of an event bus that is there already; without it the stack makes one. */
+  readonly eventBus?: string;
   /** Topic that alarms are sent to; without it they only change their state. */
   readonly alarmTopicArn?: string;
 }
@@ -77,6 +79,7 @@ export function readSettings(context: (name: string) => unknown): Settings {
   }
   const topic = context('alarmTopicArn');
   const sources = context('sources');
+  const eventBus = context('eventBus');
   return {
     stackName,
     prefix: text('prefix', stackName.toLowerCase().slice(0, 20).replace(/-+$/, ''), /^[a-z][a-z0-9-]{0,19}$/),
@@ -91,6 +94,7 @@ export function readSettings(context: (name: string) => unknown): Settings {
     scoreTtlDays: whole('scoreTtlDays', 90, 1, 3_650),
     logRetentionDays: retention(whole('logRetentionDays', 30, 1, 3_653)),
     retain: text('retain', 'true', /^(true|false)$/) === 'true',
+    ...(eventBus === undefined ? {} : { eventBus: text('eventBus', '', /^[A-Za-z0-9._-]{1,256}$/) }),
     ...(topic === undefined
       ? {}
       : { alarmTopicArn: text('alarmTopicArn', '', /^arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:.+$/) }),

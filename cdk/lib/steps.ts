@@ -2,6 +2,7 @@
 
 import { ArnFormat, Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { IEventBus } from 'aws-cdk-lib/aws-events';
 import { Function } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 
@@ -23,6 +24,8 @@ export interface StepsProps {
   readonly store: Store;
   /** The queue that entities are put on again when a source's quota left them out. */
   readonly intake: Intake;
+  /** The bus that changes of verdicts are told on. */
+  readonly bus: Pick<IEventBus, 'eventBusName' | 'eventBusArn'>;
 }
 
 /** All steps, each with exactly what it needs. */
@@ -36,7 +39,7 @@ export class Steps extends Construct {
 
   constructor(scope: Construct, id: string, props: StepsProps) {
     super(scope, id);
-    const { settings, store, intake } = props;
+    const { settings, store, intake, bus } = props;
     const registry = { TRIBUNAL_REGISTRY: `s3://${store.bucket.bucketName}` };
     this.extract = this.step('Extract', store, ['datasets', 'sources'], {
       settings,
@@ -85,10 +88,14 @@ export class Steps extends Construct {
         TRIBUNAL_TABLE: store.table.tableName,
         TRIBUNAL_SCORE_TTL_DAYS: String(settings.scoreTtlDays),
         TRIBUNAL_QUEUE_URL: intake.queue.queueUrl,
+        TRIBUNAL_VERDICT_TABLE: store.verdicts.tableName,
+        TRIBUNAL_EVENT_BUS: bus.eventBusName,
       },
       permissions: [
         ...readUnder(store, 'ensemble'),
         new PolicyStatement({ actions: ['dynamodb:PutItem'], resources: [store.table.tableArn] }),
+        new PolicyStatement({ actions: ['dynamodb:UpdateItem'], resources: [store.verdicts.tableArn] }),
+        new PolicyStatement({ actions: ['events:PutEvents'], resources: [bus.eventBusArn] }),
         new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [intake.queue.queueArn] }),
       ],
     });

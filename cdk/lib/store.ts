@@ -1,4 +1,7 @@
-/** What is kept: models, data sets and definitions in a bucket; scores, and the state of the sources, in a table each. */
+/**
+ * What is kept: models, data sets and definitions in a bucket; scores, what entities stand at, and the state of the
+ * sources, in a table each.
+ */
 
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
@@ -23,6 +26,8 @@ export class Store extends Construct {
   readonly bucket: Bucket;
   /** Scores: by entity and time of the request; by verdict and day through the index `by_verdict`. */
   readonly table: Table;
+  /** What each entity stands at, and changes still to be told: functions/ensemble/src/verdict/table.rs. */
+  readonly verdicts: Table;
   /** Quotas of the sources, and answers that all environments share: crates/sources/src/aws/mod.rs. */
   readonly sourceState: Table;
 
@@ -68,6 +73,20 @@ export class Store extends Construct {
       sortKey: { name: 'risk', type: AttributeType.NUMBER },
       projectionType: ProjectionType.ALL,
     });
+    this.verdicts = new Table(this, 'Verdicts', {
+      partitionKey: { name: 'entity', type: AttributeType.STRING },
+      billingMode: BillingMode.PAY_PER_REQUEST,
+      encryption: TableEncryption.AWS_MANAGED,
+      pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: false },
+      timeToLiveAttribute: 'expires_at',
+      removalPolicy,
+    });
+    accept(
+      this.verdicts,
+      'AwsSolutions-DDB3',
+      'The table says what was told last. An earlier state of it would tell old changes again, and the scores, which ' +
+        'can be had back, say the same: it must not be restored.',
+    );
     // Never kept: what is in it comes back by itself, a bucket with time and an answer with the next question.
     this.sourceState = new Table(this, 'SourceState', {
       partitionKey: { name: 'key', type: AttributeType.STRING },

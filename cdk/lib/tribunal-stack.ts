@@ -5,6 +5,7 @@
  */
 
 import { CfnOutput, Stack } from 'aws-cdk-lib';
+import { EventBus } from 'aws-cdk-lib/aws-events';
 import { Construct } from 'constructs';
 import { readEnsemble } from 'tribunal-statemachine';
 
@@ -34,7 +35,14 @@ export class TribunalStack extends Stack {
     const { prefix, retain } = settings;
     const intake = new Intake(this, 'Intake', { prefix });
     const store = new Store(this, 'Store', { retain });
-    const steps = new Steps(this, 'Steps', { settings, models, store, intake });
+    const bus =
+      settings.eventBus === undefined
+        ? new EventBus(this, 'Verdicts', {
+            eventBusName: `${prefix}-verdicts`,
+            description: 'Changes of verdicts',
+          })
+        : EventBus.fromEventBusName(this, 'Verdicts', settings.eventBus);
+    const steps = new Steps(this, 'Steps', { settings, models, store, intake, bus });
     const { machine } = new Scoring(this, 'Scoring', { settings, steps });
     const dispatch = new Dispatch(this, 'Dispatch', { settings, intake, machine }).function;
     const watched = { prefix, intake, machine, steps, dispatch };
@@ -45,6 +53,8 @@ export class TribunalStack extends Stack {
     this.output('QueueUrl', intake.queue.queueUrl, 'Queue that entities are sent to');
     this.output('DlqUrl', intake.dlq.queueUrl, 'Queue that refused and failed messages end on');
     this.output('TableName', store.table.tableName, 'Table of scores');
+    this.output('VerdictTableName', store.verdicts.tableName, 'Table of what entities stand at');
+    this.output('EventBusName', bus.eventBusName, 'Bus that changes of verdicts are told on');
     this.output(
       'SourceTableName',
       store.sourceState.tableName,

@@ -132,6 +132,7 @@ test('these findings are accepted, each with a reason, and no other', () => {
       traces(`Steps/${step}`),
     ),
     'Store/SourceState: AwsSolutions-DDB3',
+    'Store/Verdicts: AwsSolutions-DDB3',
     reads('Steps/Extract', 'datasets'),
     reads('Steps/Extract', 'sources'),
     ...MODELS.map((model) => reads(`Steps/Predict-${model}`, `models/${model}`)),
@@ -214,11 +215,13 @@ for (const model of MODELS) {
   });
 }
 
-test('ensemble reads the ensemble definition, puts items into the table and entities on the queue', () => {
+test('ensemble reads the ensemble definition, writes scores and verdicts, and tells queue and bus', () => {
   const expected = [
     ...always('StepsEnsembleLog'),
     ...reading('ensemble'),
     'dynamodb:PutItem on StoreScores',
+    'dynamodb:UpdateItem on StoreVerdicts',
+    'events:PutEvents on Verdicts',
     'sqs:SendMessage on IntakeQueue',
   ];
   assert.deepEqual(permissions('StepsEnsemble'), expected.sort());

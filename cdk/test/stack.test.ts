@@ -80,6 +80,32 @@ test('the programs are told what they read, by the names of the contract', () =>
     TRIBUNAL_TABLE: { Ref: Match.stringLikeRegexp('^StoreScores') },
     TRIBUNAL_SCORE_TTL_DAYS: '90',
     TRIBUNAL_QUEUE_URL: { Ref: Match.stringLikeRegexp('^IntakeQueue') },
+    TRIBUNAL_VERDICT_TABLE: { Ref: Match.stringLikeRegexp('^StoreVerdicts') },
+    TRIBUNAL_EVENT_BUS: { Ref: Match.stringLikeRegexp('^Verdicts') },
+  });
+});
+
+test('changes of verdicts go to a bus of the stack, or to the one that the context names', () => {
+  template().hasResourceProperties('AWS::Events::EventBus', { Name: 'tribunal-verdicts' });
+  const named = template({ eventBus: 'default' });
+  named.resourceCountIs('AWS::Events::EventBus', 0);
+  const ensemble = functions({ eventBus: 'default' }).get('tribunal-ensemble')?.Environment as {
+    Variables: Record<string, unknown>;
+  };
+  assert.equal(ensemble.Variables.TRIBUNAL_EVENT_BUS, 'default');
+  assert.equal(named.findOutputs('EventBusName').EventBusName?.Value, 'default');
+});
+
+test('the table of verdicts has one key and a lifetime, and outlives the stack as scores do', () => {
+  template().hasResource('AWS::DynamoDB::Table', {
+    DeletionPolicy: 'Retain',
+    Properties: {
+      TableName: Match.absent(),
+      BillingMode: 'PAY_PER_REQUEST',
+      KeySchema: [{ AttributeName: 'entity', KeyType: 'HASH' }],
+      AttributeDefinitions: [{ AttributeName: 'entity', AttributeType: 'S' }],
+      TimeToLiveSpecification: { AttributeName: 'expires_at', Enabled: true },
+    },
   });
 });
 
@@ -88,11 +114,13 @@ test('the command line finds the deployment by these outputs', () => {
   assert.deepEqual(Object.keys(outputs).sort(), [
     'BucketName',
     'DlqUrl',
+    'EventBusName',
     'Models',
     'QueueUrl',
     'SourceTableName',
     'StateMachineArn',
     'TableName',
+    'VerdictTableName',
   ]);
   assert.equal(outputs.Models?.Value, MODELS.join(','));
   resembles(outputs.QueueUrl?.Value, { Ref: Match.stringLikeRegexp('^IntakeQueue') });
@@ -241,7 +269,14 @@ test('every log group forgets', () => {
 test('an alarm watches each thing that can go wrong, on one plain metric', () => {
   const alarms = Object.values(template().findResources('AWS::CloudWatch::Alarm'));
   const names = alarms.map(({ Properties }) => String(Properties.AlarmName).replace('tribunal-', ''));
-  const general = ['dlq-not-empty', 'queue-age', 'executions-failed', 'executions-timed-out', 'abstentions'];
+  const general = [
+    'dlq-not-empty',
+    'queue-age',
+    'executions-failed',
+    'executions-timed-out',
+    'abstentions',
+    'events-failed',
+  ];
   const perFunction = FUNCTIONS.flatMap((name) => [`${name}-errors`, `${name}-throttles`]);
   assert.deepEqual(names.sort(), [...general, ...perFunction].sort());
   for (const { Properties } of alarms) {
@@ -271,6 +306,8 @@ test('the dashboard shows the metrics that the functions write', () => {
     'EntitiesRequeued',
     'EntitiesRefused',
     'Abstentions',
+    'VerdictChanges',
+    'EventFailures',
     'DurationMs',
   ]) {
     assert.ok(text.includes(`"Tribunal","${name}","Function"`), name);
