@@ -57,6 +57,7 @@ for (const [name, value, message] of [
   ['logRetentionDays', '31', /logRetentionDays is 31, expected one of 1, 3, 5, 7/],
   ['retain', 'yes', /retain is "yes"/],
   ['alarmTopicArn', 'on-call', /alarmTopicArn is "on-call"/],
+  ['eventBus', 'a bus', /eventBus is "a bus", expected a text that matches/],
 ] as const) {
   test(`${name} = ${JSON.stringify(value)} is refused by name, with what is expected`, () => {
     assert.throws(() => settings({ [name]: value }), message);
