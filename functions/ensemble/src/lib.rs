@@ -32,7 +32,7 @@ pub use bounds::{
     MAX_SOURCES, MAX_TIME_BYTES,
 };
 pub use check::{InputError, check};
-pub use definition::{Definitions, LoadError, Loaded, RETRY_AFTER};
+pub use definition::{Definitions, LOOK_AFTER, LoadError, Loaded, RETRY_AFTER};
 pub use score::score_batch;
 pub use step::{ConfigError, Ensemble, Ttl};
 pub use store::{DynamoStore, Fault, ScoreStore, StoreError, Written, write_all};

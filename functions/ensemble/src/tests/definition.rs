@@ -12,7 +12,7 @@ use tribunal_registry::Registry;
 use tribunal_runtime::chain;
 
 use super::support::{block_on, definition, definition_json};
-use crate::definition::Definitions;
+use crate::definition::{Definitions, LOOK_AFTER};
 
 const LIMIT: Duration = Duration::from_secs(4);
 
@@ -115,4 +115,31 @@ async fn a_registry_that_does_not_answer_is_transient() {
     let error = definitions.current(LIMIT).await.unwrap_err();
     assert_eq!(error.error_name(), ErrorName::StoreUnavailable);
     assert!(error.to_string().ends_with("slow did not answer within 4000 ms"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_version_is_followed_and_a_bad_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    publish(folder.path(), "7", &definition_json().to_string());
+    let definitions = definitions(folder.path(), Duration::from_secs(5)).await;
+    let held = definitions.current(LIMIT).await.unwrap();
+    let mut other = definition_json();
+    other["version"] = "8".into();
+    let steps = [
+        ("9", "{}".to_owned(), "7"),
+        ("8", other.to_string(), "8"),
+        ("9", other.to_string(), "8"),
+        ("7", definition_json().to_string(), "7"),
+    ];
+    for (version, text, expected) in steps {
+        let before = definitions.current(LIMIT).await.unwrap();
+        publish(folder.path(), version, &text);
+        tokio::time::advance(LOOK_AFTER).await;
+        let during = definitions.current(LIMIT).await.unwrap();
+        assert_eq!(during.definition.version, before.definition.version, "no event waits");
+        definitions.settled().await;
+        let after = definitions.current(LIMIT).await.unwrap();
+        assert_eq!(after.definition.version, expected, "{version}");
+    }
+    assert_eq!(held.definition.version, "7");
 }
