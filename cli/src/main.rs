@@ -15,6 +15,7 @@ mod input;
 mod matrix;
 mod output;
 mod show;
+mod stored;
 mod when;
 
 use std::process::ExitCode;

@@ -26,6 +26,13 @@ impl Screen {
     /// A file or a pipe.
     #[cfg(test)]
     pub(crate) const PLAIN: Self = Self { terminal: false, color: false };
+
+    /// Columns: the terminal's, within reason; 80 elsewhere.
+    pub(crate) fn columns(self) -> usize {
+        const ELSEWHERE: usize = 80;
+        let asked = if self.terminal { crossterm::terminal::size().ok() } else { None };
+        asked.map_or(ELSEWHERE, |(columns, _)| usize::from(columns).clamp(60, 160))
+    }
 }
 
 /// Writes one line of JSON.

@@ -5,14 +5,17 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tribunal_core::Score;
 use tribunal_core::message::ScoreKey;
+use tribunal_core::time::rfc3339_millis;
 use tribunal_ensemble::index::{INDEX, VERDICT_DAY};
-use tribunal_ensemble::items::{ENTITY, Item, key, score_from_item};
+use tribunal_ensemble::items::{ENTITY, Item, SCORED_KEY, ScoreItem, key, score_from_item};
 
 use super::explain::Reach;
 use super::stack::Stack;
 
 /// Most keys of one BatchGetItem.
 const MAX_KEYS: usize = 100;
+/// The last moment of a year with four digits: times sort as text up to there.
+const LAST_MS: u64 = 253_402_300_799_999;
 /// Queries under way at once.
 const CONCURRENCY: usize = 8;
 /// How often keys that DynamoDB left unprocessed are asked for again.
@@ -34,13 +37,35 @@ impl Scores {
 
     /// The latest scores of an entity, newest request first.
     pub(crate) async fn history(&self, entity: &str, limit: usize) -> anyhow::Result<Vec<Score>> {
+        let items = self.between(entity, 0, LAST_MS, limit).await?;
+        Ok(items.into_iter().map(|item| item.score).collect())
+    }
+
+    /// The score of an entity that was the latest at a time, with its vector.
+    pub(crate) async fn latest(&self, entity: &str, at_ms: u64) -> anyhow::Result<Option<ScoreItem>> {
+        Ok(self.between(entity, 0, at_ms, 1).await?.pop())
+    }
+
+    /// The scores of an entity that were asked for between two times (both included), newest request first.
+    pub(crate) async fn between(
+        &self,
+        entity: &str,
+        since_ms: u64,
+        until_ms: u64,
+        limit: usize,
+    ) -> anyhow::Result<Vec<ScoreItem>> {
+        // A sort key is a time, `#` and an id; `$` comes after `#`.
+        let until = format!("{}$", rfc3339_millis(until_ms.min(LAST_MS)));
         let mut pages = self
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("#key = :entity")
+            .key_condition_expression("#key = :entity AND #time BETWEEN :since AND :until")
             .expression_attribute_names("#key", ENTITY)
+            .expression_attribute_names("#time", SCORED_KEY)
             .expression_attribute_values(":entity", AttributeValue::S(entity.to_owned()))
+            .expression_attribute_values(":since", AttributeValue::S(rfc3339_millis(since_ms.min(LAST_MS))))
+            .expression_attribute_values(":until", AttributeValue::S(until))
             .consistent_read(true)
             .scan_index_forward(false)
             .limit(i32::try_from(limit).unwrap_or(i32::MAX))
@@ -50,7 +75,8 @@ impl Scores {
         let mut scores = Vec::new();
         while scores.len() < limit {
             let Some(item) = pages.next().await else { break };
-            scores.push(decode(item.map_err(|e| self.reach.explain("cannot read the table of scores", e))?)?);
+            let item = item.map_err(|e| self.reach.explain("cannot read the table of scores", e))?;
+            scores.push(decode_item(item)?);
         }
         Ok(scores)
     }
@@ -141,9 +167,12 @@ impl Scores {
 }
 
 fn decode(item: Item) -> anyhow::Result<Score> {
+    Ok(decode_item(item)?.score)
+}
+
+fn decode_item(item: Item) -> anyhow::Result<ScoreItem> {
     let entity = item.get("entity").and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
-    let item = score_from_item(item).with_context(|| {
+    score_from_item(item).with_context(|| {
         format!("the stored score of {entity:?} cannot be read: was it written by another version?")
-    })?;
-    Ok(item.score)
+    })
 }

@@ -3,12 +3,13 @@
 use std::io;
 
 use serde_json::json;
+use tribunal_runtime::now_ms;
 
+use super::explain::{entity, no_score};
 use crate::aws::scores::Scores;
 use crate::aws::stack::Stack;
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
 use crate::globals::Globals;
-use crate::input::{Given, normalise};
 use crate::output::{json_line, json_scores};
 use crate::show;
 
@@ -25,21 +26,16 @@ pub(crate) struct Args {
 
 /// Shows the score.
 pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
-    let given = Given { line: None, text: args.entity };
-    let entity = normalise(&given).map_err(|refused| Failure::usage(refused.describe()))?;
+    let entity = entity(args.entity)?;
     let stack = Stack::connect(&globals).await?;
     let limit = usize::from(args.history.unwrap_or(1));
     let scores = Scores::of(&stack).history(entity.name(), limit).await?;
     let mut out = io::stdout().lock();
-    let Some(latest) = scores.first() else {
-        return Err(Failure::not_found(format!("{} has no score", entity.name()))
-            .hint(format!("score it now: tribunal score {}", entity.name()))
-            .into());
-    };
+    let latest = scores.first().ok_or_else(|| no_score(&entity))?;
     match (args.history.is_some(), globals.json) {
         (false, true) => json_line(&mut out, latest)?,
         (true, true) => json_scores(&mut out, &scores, json!({}))?,
-        (false, false) => show::detail::write(&mut out, globals.screen(), latest, show::reason::meaning)?,
+        (false, false) => show::detail::write(&mut out, globals.screen(), latest, now_ms())?,
         (true, false) => show::scores::write(&mut out, globals.screen(), &scores, true)?,
     }
     Ok(Outcome::Done)

@@ -30,6 +30,7 @@ use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::input::{Given, Input, Refused, normalise};
 use crate::output::{json_line, json_scores, thousands};
+use crate::show::explained::Explained;
 use crate::show::{self, scores::Summary};
 use steps::Steps;
 
@@ -154,12 +155,33 @@ impl Run<'_> {
         report: &Report,
     ) -> anyhow::Result<()> {
         taken.cut();
+        if self.args.explain {
+            return self.explain(out, &taken.scores);
+        }
         if self.globals.json {
             let rest =
                 json!({"refused": report.refused, "refused_count": report.refused_count, "failed": []});
             return json_scores(out, &taken.scores, rest);
         }
         Ok(show::scores::write_top(out, self.globals.screen(), &taken.scores, &taken.summary)?)
+    }
+}
+
+impl Run<'_> {
+    fn explain(&self, out: &mut impl io::Write, scores: &[Score]) -> anyhow::Result<()> {
+        for (i, score) in scores.iter().enumerate() {
+            let thresholds = *self.steps.definition().thresholds.get(score.kind);
+            let shown = Explained::of(score, Some(thresholds), now_ms());
+            if self.globals.json {
+                json_line(out, &shown)?;
+                continue;
+            }
+            if i > 0 {
+                writeln!(out, "\n")?;
+            }
+            show::waterfall::write(out, self.globals.screen(), score, &shown)?;
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod dataset;
 mod dlq;
 mod enqueue;
 mod evaluate;
+mod explain;
 mod features;
 mod get;
 mod lexicon;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Score(score::Args),
     /// Show the latest score of an entity with everything stored about it.
     Get(get::Args),
+    /// Explain a score: how the risk comes about, reason by reason.
+    Explain(explain::Args),
     /// List the scores of a verdict, riskiest first.
     List(list::Args),
     /// Wait for entities to be scored, or follow new verdicts.
@@ -82,6 +85,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Enqueue(args) => Box::pin(enqueue::run(args, globals)).await,
         Command::Score(args) => Box::pin(score::run(args, globals)).await,
         Command::Get(args) => Box::pin(get::run(args, globals)).await,
+        Command::Explain(args) => Box::pin(explain::run(args, globals)).await,
         Command::List(args) => Box::pin(list::run(args, globals)).await,
         Command::Watch(args) => Box::pin(watch::run(args, globals)).await,
         Command::Start(args) => Box::pin(start::run(args, globals)).await,

@@ -8,24 +8,19 @@ use tribunal_core::message::Evidence;
 use tribunal_core::score::Reason;
 
 use super::reason;
-use super::scores::{bar, risk, tint, verdict};
+use super::scores::{bar, now, risk, tint, verdict};
 use crate::output::{Screen, counted, escape, foreign, number, table, write_table};
 
-/// Writes a score in full. `meaning` gives what a feature says, when it is known.
-pub(crate) fn write<'a>(
-    out: &mut impl Write,
-    screen: Screen,
-    score: &Score,
-    meaning: impl Fn(&str) -> Option<&'a str>,
-) -> io::Result<()> {
-    head(out, screen, score)?;
+/// Writes a score in full, as it is at a time (milliseconds since 1970).
+pub(crate) fn write(out: &mut impl Write, screen: Screen, score: &Score, at_ms: u64) -> io::Result<()> {
+    head(out, screen, score, at_ms)?;
     if !score.predictors.is_empty() {
         writeln!(out, "\nPredictors")?;
         predictors(out, screen, score)?;
     }
     if !score.reasons.is_empty() {
         writeln!(out, "\nStrongest reasons (above zero moves towards malicious)")?;
-        reasons(out, screen, &score.reasons, meaning)?;
+        reasons(out, screen, &score.reasons)?;
     }
     if !score.evidence.is_empty() {
         writeln!(out, "\nEvidence")?;
@@ -36,7 +31,7 @@ pub(crate) fn write<'a>(
 }
 
 /// Facts, with columns for times and links only where there are any.
-fn evidence(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
+pub(crate) fn evidence(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
     let seen = |e: &Evidence| e.first_seen.is_some() || e.last_seen.is_some();
     let (times, links) = (score.evidence.iter().any(seen), score.evidence.iter().any(|e| e.link.is_some()));
     let mut header = vec!["source", "fact", "value"];
@@ -65,7 +60,7 @@ fn day(time: &str) -> &str {
     time.strip_suffix("T00:00:00.000Z").unwrap_or(time)
 }
 
-fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
+fn head(out: &mut impl Write, screen: Screen, score: &Score, at_ms: u64) -> io::Result<()> {
     let mut rows = table(screen, &[]);
     let mut row = |name: &str, cell: Cell| {
         rows.add_row([Cell::new(name), cell]);
@@ -77,6 +72,9 @@ fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
     let risk = format!("{} {}", risk(score), if screen.terminal { bar(score.risk) } else { String::new() });
     row("risk", tint(Cell::new(risk.trim_end()), score, screen));
     row("verdict", tint(Cell::new(verdict(score.verdict)), score, screen));
+    if let Some(left) = now(score, score.effective_risk(at_ms)) {
+        row("risk now", Cell::new(format!("{left:.1}")));
+    }
     if let Some(special) = score.special {
         row("because", Cell::new(special.reason()));
     }
@@ -104,6 +102,10 @@ fn head(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result<()> {
     }
     row("asked for", foreign(&score.requested_at));
     row("scored", foreign(&score.scored_at));
+    if let Some(until) = &score.valid_until {
+        let expired = if score.is_valid(at_ms) { "" } else { " (expired)" };
+        row("valid until", foreign(&format!("{until}{expired}")));
+    }
     write_table(out, &rows)
 }
 
@@ -122,19 +124,14 @@ fn predictors(out: &mut impl Write, screen: Screen, score: &Score) -> io::Result
     write_table(out, &rows)
 }
 
-fn reasons<'a>(
-    out: &mut impl Write,
-    screen: Screen,
-    reasons: &[Reason],
-    meaning: impl Fn(&str) -> Option<&'a str>,
-) -> io::Result<()> {
-    let mut rows = table(screen, &["points", "feature", "value", "what it says"]);
+fn reasons(out: &mut impl Write, screen: Screen, reasons: &[Reason]) -> io::Result<()> {
+    let mut rows = table(screen, &["points", "what it says", "feature", "value"]);
     for r in reasons {
         rows.add_row([
             number(format!("{:+.1}", r.points)),
+            foreign(&reason::sentence(r)),
             foreign(&r.feature),
             number(reason::value(r.value)),
-            foreign(meaning(&r.feature).unwrap_or("")),
         ]);
     }
     write_table(out, &rows)
@@ -196,10 +193,9 @@ mod tests {
         score.sources.insert("feeds".to_owned(), SourceStatus::Ok);
         score.source_ms.insert("feeds".to_owned(), 12);
         score.sources.insert("ip-ranges".to_owned(), SourceStatus::OpenCircuit);
+        score.valid_until = Some("2026-11-25T00:00:00.000Z".to_owned());
         let mut out = Vec::new();
-        let meaning =
-            |name: &str| (name == "tld_rate").then_some("share of malicious names under the suffix");
-        write(&mut out, Screen::PLAIN, &score, meaning).unwrap();
+        write(&mut out, Screen::PLAIN, &score, u64::MAX).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
         insta::assert_snapshot!(text);

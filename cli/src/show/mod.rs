@@ -1,9 +1,11 @@
 //! Scores and refusals as text.
 
 pub(crate) mod detail;
+pub(crate) mod explained;
 pub(crate) mod progress;
 pub(crate) mod reason;
 pub(crate) mod scores;
+pub(crate) mod waterfall;
 
 use std::io::{self, Write};
 

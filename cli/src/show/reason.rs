@@ -14,10 +14,28 @@ pub(crate) fn top(score: &Score) -> Option<&Reason> {
     score.reasons.iter().find(fits).or_else(|| score.reasons.first())
 }
 
-/// `tld_rate 0.83 ↑`: the feature, its value, and which way it moved the risk.
+/// `seen on 3 feeds ↑`: what it says, and which way it moved the risk.
 pub(crate) fn words(reason: &Reason) -> String {
     let arrow = if reason.points > 0.0 { '↑' } else { '↓' };
-    format!("{} {} {arrow}", reason.feature, value(reason.value))
+    format!("{} {arrow}", sentence(reason))
+}
+
+/// What a reason says: its sentence, or what its feature means, or at least the feature and its value.
+pub(crate) fn sentence(reason: &Reason) -> String {
+    if !reason.text.is_empty() {
+        return reason.text.clone();
+    }
+    let value = value(reason.value);
+    match meaning(&reason.feature) {
+        Some(meaning) => format!("{meaning}: {value}"),
+        None => format!("{} {value}", reason.feature),
+    }
+}
+
+/// A number with at most two decimals.
+pub(crate) fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What a feature says; `None` for one that this version does not compute.

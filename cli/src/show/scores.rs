@@ -130,6 +130,13 @@ pub(crate) fn risk(score: &Score) -> String {
     score.risk.map_or_else(|| "-".to_owned(), |risk| format!("{risk:.1}"))
 }
 
+/// What is left of the risk, where that is another number for a person.
+pub(crate) fn now(score: &Score, effective: Option<f64>) -> Option<f64> {
+    const LEAST: f64 = 0.1;
+    let (risk, left) = (score.risk?, effective?);
+    ((risk - left).abs() >= LEAST).then_some(left)
+}
+
 /// As an analyst says it.
 pub(crate) const fn verdict(verdict: Verdict) -> &'static str {
     match verdict {

@@ -69,6 +69,11 @@ impl Steps {
         self
     }
 
+    /// The ensemble definition.
+    pub(crate) const fn definition(&self) -> &EnsembleDefinition {
+        &self.definition
+    }
+
     /// Models that could not be loaded, and why.
     pub(crate) fn problems(&self) -> Vec<String> {
         self.predictors

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
-use tribunal_core::score::{EnsembleRef, PredictorOutcome, Quorum, Reason};
+use tribunal_core::message::{Evidence, SourceStatus};
+use tribunal_core::score::{EnsembleRef, Group, Interval, PredictorOutcome, Quorum, Reason};
 use tribunal_core::{Kind, SpecialUse};
 
 use super::*;
@@ -68,6 +69,48 @@ pub(crate) fn example(entity: &str, verdict: Verdict, risk: Option<f64>) -> Scor
     }
 }
 
+/// An explained score, of two sources, with one that did not answer.
+pub(crate) fn explained() -> Score {
+    let mut score = example("paypa1-login.com", Verdict::Malicious, Some(92.5));
+    let reason = |feature: &str, value, points, source: &str, text: &str| Reason {
+        feature: feature.to_owned(),
+        value,
+        points,
+        source: source.to_owned(),
+        text: text.to_owned(),
+    };
+    score.base_risk = Some(12.5);
+    score.reasons = vec![
+        reason("lm_score", Some(-4.1), 40.0, "entity", "name looks generated (log-likelihood -4.1)"),
+        reason("feeds_count", Some(3.0), 30.0, "feeds", "seen on 3 feeds, first 2 days ago"),
+        reason("tld_rate", Some(0.02), -6.5, "entity", "few names under com are malicious, as far as known"),
+        reason("feeds_age", Some(2.0), 0.2, "feeds", ""),
+    ];
+    let group = |source: &str, kind: &str, points, half_life_hours| Group {
+        source: source.to_owned(),
+        kind: kind.to_owned(),
+        points,
+        half_life_hours,
+    };
+    score.groups = vec![group("feeds", "dataset", 31.7, Some(72.0)), group("entity", "entity", 48.3, None)];
+    score.other_points = Some(16.3);
+    score.interval = Some(Interval { low: 71.0, high: 98.0 });
+    score.predictors[0].points = Some(45.0);
+    score.predictors[1].points = Some(35.0);
+    score.valid_until = Some("2026-11-25T07:49:58.456Z".to_owned());
+    score.sources.insert("feeds".to_owned(), SourceStatus::Ok);
+    score.sources.insert("whois".to_owned(), SourceStatus::Timeout);
+    score.evidence.push(Evidence {
+        source: "feeds".to_owned(),
+        fact: "seen on a feed".to_owned(),
+        value: "alpha".to_owned(),
+        first_seen: Some("2026-11-22T00:00:00.000Z".to_owned()),
+        last_seen: None,
+        link: None,
+    });
+    score
+}
+
 fn examples() -> Vec<Score> {
     vec![
         example("localhost", Verdict::NotRoutable, None),
@@ -114,17 +157,17 @@ fn the_summary_counts_verdicts() {
 
 #[test]
 fn the_main_reason_points_towards_the_verdict() {
-    assert_eq!(main_reason(&example("x.com", Verdict::Malicious, Some(97.0))), "tld_rate 0.834 ↑");
+    assert_eq!(main_reason(&example("x.com", Verdict::Malicious, Some(97.0))), "tld_rate in words ↑");
     assert_eq!(
         main_reason(&example("x.com", Verdict::Benign, Some(1.0))),
-        "tld_rate 0.834 ↑",
+        "tld_rate in words ↑",
         "the strongest"
     );
     let mut down = example("x.com", Verdict::Suspicious, Some(60.0));
     down.reasons.swap(0, 1);
-    assert_eq!(main_reason(&down), "tld_rate 0.834 ↑", "the strongest towards the alarm");
+    assert_eq!(main_reason(&down), "tld_rate in words ↑", "the strongest towards the alarm");
     down.verdict = Verdict::Benign;
-    assert_eq!(main_reason(&down), "name_length missing ↓");
+    assert_eq!(main_reason(&down), "name_length in words ↓");
     assert_eq!(
         main_reason(&example("x.com", Verdict::Unknown, None)),
         "ModelUnavailable: models/x: digest mismatch"
