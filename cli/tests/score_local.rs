@@ -120,7 +120,6 @@ fn a_document_has_scores_riskiest_first_and_refusals() {
     assert_eq!((scores[1].0, scores[1].1), ("short.com", "benign"));
     assert_eq!(scores[2], ("127.0.0.1", "not_routable", None));
     let first = &document["scores"][0];
-    assert_eq!(first["contributions"][0]["feature"], "label_length");
     assert_eq!(first["quorum"], json!({"met": true, "needed": 1, "answered": 2}));
     assert_eq!(document["refused"][0]["code"], "cidr");
     assert_eq!(document["failed"], json!([]));

@@ -4,8 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use tribunal_core::ensemble::{EnsembleDefinition, Thresholds};
+use tribunal_core::score::EnsembleRef;
 use tribunal_core::time::parse_rfc3339;
 use tribunal_core::{Entity, Score};
+use tribunal_registry::Pointer;
 use tribunal_runtime::{chain, now_ms};
 
 use super::models::bucket_registry;
@@ -96,7 +98,8 @@ pub(super) fn pick(stored: Vec<Stored>, at_ms: u64) -> Option<Stored> {
 async fn thresholds(stack: &Stack, score: &Score) -> Option<Thresholds> {
     let loaded = async {
         let registry = bucket_registry(stack).await?;
-        let found = registry.load_ensemble_version(&score.ensemble.version, &score.ensemble.digest).await?;
+        let EnsembleRef { version, digest } = score.ensemble.clone();
+        let found = registry.load_ensemble_version(&Pointer { version, digest }).await?;
         anyhow::Ok(EnsembleDefinition::parse(&found.bytes)?)
     };
     match loaded.await {

@@ -258,7 +258,7 @@ mod tests {
     fn chunks_are_bounded_by_count_and_bytes() {
         let sizes = |texts: &[String]| chunks(texts).iter().map(|c| c.len()).collect::<Vec<_>>();
         assert_eq!(sizes(&vec!["a.com".to_owned(); 101]), [50, 50, 1]);
-        assert_eq!(sizes(&vec!["x".repeat(2_048); 60]), [18, 18, 18, 6]);
+        assert_eq!(sizes(&vec!["x".repeat(2_048); 60]), [16, 16, 16, 12]);
         assert!(sizes(&[]).is_empty());
     }
 
