@@ -16,7 +16,7 @@ def intel() -> addresses.Intel:
     entities = [f"10.0.{i // 250}.{i % 250}" for i in range(N)]
     names = [name for of_source in NAMES.values() for name in of_source]
     values = pd.DataFrame(np.ones((N, len(names)), "float32"), index=entities, columns=names)
-    return addresses.Intel(NAMES, values, "")
+    return addresses.Intel(NAMES, values, "", "2026-08-22")
 
 
 def sample(first_seen: str = "") -> Sample:
@@ -32,24 +32,21 @@ def test_a_training_sample_forgets_at_random_and_a_held_out_one_does_not():
     held, made = intel().held_out(sample()), intel().training(sample())
     assert held.names == made.names == ["ip_version", *intel().names]
     assert (held.x[:, 1:] == 1.0).all() and (made.x[:, 0] == 7.0).all()
-    missing = np.isnan(made.x[:, 1:]).all(axis=1)
-    assert abs(missing.mean() - addresses.ALL_MISSING) < 0.03
-    own = columns(made, list(addresses.OWN))[~missing]
-    known = ~np.isnan(own[:, 0])
-    assert abs((own[known] == 0.0).all(axis=1).mean() - addresses.OWN_MASKED) < 0.04
-    assert set(np.unique(own[known])) == {0.0, 1.0}
-    for names in NAMES.values():
-        alone = np.isnan(columns(made, names)[~missing])
-        assert (alone.all(axis=1) == alone.any(axis=1)).all()
-        assert abs(alone.mean() - addresses.SOURCE_MISSING) < 0.02
+    bare = np.isnan(made.x[:, 1:]).all(axis=1)
+    assert not bare[:N].any() and bare[N:].all() and abs(bare[N:].sum() / N - addresses.BARE) < 0.03
+    own = columns(made, list(addresses.OWN))[:N]
+    assert abs((own == 0.0).all(axis=1).mean() - addresses.OWN_MASKED) < 0.04
+    assert set(np.unique(own)) == {0.0, 1.0}
+    assert (columns(made, ["near_24"])[:N] == 1.0).all()
     again = intel().training(sample())
     assert np.array_equal(made.x, again.x, equal_nan=True)
 
 
-def test_a_dated_label_never_keeps_its_own_sightings():
-    held = intel().held_out(sample("<=2026-01-02"))
-    assert (columns(held, list(addresses.OWN)) == 0.0).all()
-    assert (columns(held, ["near_24"]) == 1.0).all()
+def test_a_label_that_is_older_than_the_feeds_never_keeps_its_own_sightings():
+    for first_seen, kept in [("<=2026-01-02", 0.0), ("2026-04-09", 0.0), ("<=2026-08-22", 1.0), ("", 1.0)]:
+        held = intel().held_out(sample(first_seen))
+        assert (columns(held, list(addresses.OWN)) == kept).all(), first_seen
+        assert (columns(held, ["near_24"]) == 1.0).all()
 
 
 def test_systems_are_counted_by_address_and_small_ones_are_left_out(tmp_path):

@@ -4,11 +4,11 @@
 addresses, since the data sets know no labels. A training sample then forgets some of it, so that a model
 
 - does not take an address for benign only because no feed lists it: `OWN_MASKED` of the rows are not on any feed;
-- is as good as it can be without the data sets, which a user may lack: `ALL_MISSING` of the rows have none of these
-  features, and each source alone is missing in `SOURCE_MISSING`.
+- is as good as it can be without the data sets, which a user may lack: `BARE` of the rows stand there a second time, with
+  none of these features.
 
-Dates: feeds tell no more than "not later than the snapshot". A row whose label has a date therefore never keeps its own
-sightings, held out or not: they may be later than the label, or its echo. Neighbours are counted without the address
+Dates: feeds tell no more than "not later than the snapshot". A row whose label is older than that therefore never keeps
+its own sightings, held out or not: they may be later than the label, or its echo. Neighbours are counted without the address
 itself, as of the snapshot, for rows of both labels alike: unlisted rows have no date, so that taking neighbours from
 malicious rows alone would be a difference that no address has.
 """
@@ -37,8 +37,7 @@ DATA_SETS = ("bad_asn.tds", "hosting.tds", "sightings.tds", "systems.tds")
 # What a feed says of the address itself; 0 when it says nothing.
 OWN = ("sightings_feeds", "sightings_scanner", "sightings_c2", "sightings_tor")
 OWN_MASKED = 0.5
-ALL_MISSING = 0.3
-SOURCE_MISSING = 0.05
+BARE = 0.3
 
 REFUSED_SOME = 3
 
@@ -51,11 +50,13 @@ def declared(declaration: Path) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Intel:
-    """The declared features of every address; `values` is indexed by entity."""
+    """The declared features of every address; `values` is indexed by entity; `snapshot` is the
+    latest date of a feed."""
 
     sources: dict[str, list[str]]
     values: pd.DataFrame
     digest: str
+    snapshot: str
 
     @property
     def names(self) -> list[str]:
@@ -65,21 +66,20 @@ class Intel:
     def held_out(self, sample: Sample) -> Sample:
         """The sample with these features, as production has them."""
         values = self.values.loc[sample.rows["entity"], self.names].to_numpy("float32", copy=True)
-        dated = (sample.rows["first_seen"] != "").to_numpy() if "first_seen" in sample.rows else np.zeros(len(sample), bool)
-        forget_own(values, self.names, dated)
+        if "first_seen" in sample.rows:
+            day = sample.rows["first_seen"].str.removeprefix("<=")
+            forget_own(values, self.names, ((day != "") & (day < self.snapshot)).to_numpy())
         return Sample(np.hstack([sample.x, values]), sample.rows, sample.names + self.names)
 
     def training(self, sample: Sample, seed: int = config.SEED) -> Sample:
         """The same, with what training rows forget; the same for the same seed."""
         made, first = self.held_out(sample), len(sample.names)
         x, rng = made.x.copy(), np.random.default_rng(seed)
-        values = x[:, first:]
-        forget_own(values, self.names, rng.random(len(values)) < OWN_MASKED)
-        for names in self.sources.values():
-            columns = [self.names.index(name) for name in names]
-            values[np.ix_(rng.random(len(values)) < SOURCE_MISSING, columns)] = np.nan
-        values[rng.random(len(values)) < ALL_MISSING] = np.nan
-        return Sample(x, made.rows, made.names)
+        forget_own(x[:, first:], self.names, rng.random(len(x)) < OWN_MASKED)
+        again = np.flatnonzero(rng.random(len(x)) < BARE)
+        bare = x[again]
+        bare[:, first:] = np.nan
+        return Sample(np.vstack([x, bare]), pd.concat([made.rows, made.rows.iloc[again]]), made.names)
 
 
 def forget_own(values: np.ndarray, names: list[str], rows: np.ndarray) -> None:
@@ -131,7 +131,9 @@ def intel(paths: config.Paths, rows: pd.DataFrame, ranges: Path) -> Intel | None
     if not kept.exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         _compute(binary_of(paths), declaration, ranges, entities, sources, kept)
-    return Intel(sources, pyarrow.parquet.read_table(kept).to_pandas().set_index("entity"), digest)
+    feeds = pd.read_csv(paths.data / "intel" / INPUTS[0], usecols=["kind", "first_seen"], dtype=str, keep_default_na=False)
+    snapshot = feeds.loc[feeds["kind"] == "ip", "first_seen"].str.removeprefix("<=").max()
+    return Intel(sources, pyarrow.parquet.read_table(kept).to_pandas().set_index("entity"), digest, snapshot)
 
 
 def _compute(
