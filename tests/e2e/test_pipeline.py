@@ -50,7 +50,7 @@ def test_an_entity_scored_locally_and_through_the_stack_has_the_same_risk(stack:
     local = {s["entity"]: s for s in local["scores"]}
     assert set(deployed) == set(local) == set(entities)
     for entity in entities:
-        for field in ("risk", "verdict", "agreement", "predictors", "contributions", "schema", "ensemble"):
+        for field in ("risk", "verdict", "agreement", "predictors", "reasons", "schema", "ensemble"):
             assert deployed[entity][field] == local[entity][field], (entity, field)
 
 
