@@ -44,7 +44,7 @@ mod validate;
 
 pub use attribution::{Attribution, Origin};
 pub use calibration::{Calibration, CalibrationFault, MAX_POINTS};
-pub use combine::{Combined, MemberOutcome, NotCounted, RISK_DECIMALS};
+pub use combine::{Combined, MemberOutcome, NotCounted, RISK_DECIMALS, rounded};
 pub use definition::{
     DefinitionError, EnsembleDefinition, ListEntry, MAX_DEFINITION_BYTES, MAX_LIST_ENTRIES, MAX_MEMBERS,
     MAX_PROFILES, Member, Method, PerKind, Profile, Thresholds,

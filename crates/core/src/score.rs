@@ -95,9 +95,9 @@ pub struct Reason {
 /// What all features of a source moved the risk by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Name of the source, or `entity`.
+    /// Name of the source, `entity`, or `other` for what the predictors do not name.
     pub source: String,
-    /// Kind of the source, or `entity`.
+    /// Kind of the source, `entity`, or `other`.
     pub kind: String,
     /// Points of the risk, signed.
     pub points: f64,
@@ -174,7 +174,8 @@ pub struct Score {
     pub scored_at: String,
     /// Batch that it was scored in.
     pub batch: String,
-    /// Probability of malice x 100, in [0, 100]; `None` when `verdict` is `unknown` or `not_routable`.
+    /// Probability of malice x 100, in [0, 100]; `None` without a quorum and for what is not routable, which makes the
+    /// verdict `unknown` or `not_routable`, unless a list decides it.
     pub risk: Option<f64>,
     /// What an analyst is told.
     pub verdict: Verdict,

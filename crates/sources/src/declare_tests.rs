@@ -136,7 +136,9 @@ fn several_things_are_told_at_once_and_syntax_alone() {
 #[test]
 fn neighbours_are_of_addresses_in_a_data_set() {
     let source = |dataset: &str, feature: &str| {
-        format!("[sources.s]\n{dataset}\n[[sources.s.features]]\nname = \"n\"\n{feature}\ntransform = [\"count\"]\n")
+        format!(
+            "[sources.s]\n{dataset}\n[[sources.s.features]]\nname = \"n\"\n{feature}\ntransform = [\"count\"]\n"
+        )
     };
     let listed = "kinds = [\"ip\"]\ndataset = { name = \"s\" }";
     let near = "near = { v4 = 24, v6 = 48 }";
@@ -153,7 +155,12 @@ fn neighbours_are_of_addresses_in_a_data_set() {
             "sources.s.features.0.near",
             "with match = \"entity\"",
         ),
-        ("kinds = [\"ip\"]\ndns = { records = [\"A\"] }", near, "sources.s.features.0.near", "is for a dataset"),
+        (
+            "kinds = [\"ip\"]\ndns = { records = [\"A\"] }",
+            near,
+            "sources.s.features.0.near",
+            "is for a dataset",
+        ),
     ];
     for (dataset, feature, key, reason) in cases {
         let found = problems(&source(dataset, feature));

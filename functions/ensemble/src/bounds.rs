@@ -21,6 +21,8 @@ pub const MAX_SOURCES: usize = 64;
 pub const MAX_REASONS: usize = 10;
 /// Most bytes of the reason why a predictor has no probability.
 pub const MAX_REASON_BYTES: usize = 256;
+/// Most bytes of a reason of the risk in words.
+pub const MAX_SENTENCE_BYTES: usize = 160;
 /// Most features of a vector.
 pub const MAX_FEATURES: usize = 4_096;
 /// Most bytes of an identifier that only informs (batch, digest, version, name of a feature or a source).

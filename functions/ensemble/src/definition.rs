@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tribunal_core::ErrorName;
-use tribunal_core::ensemble::{DefinitionError, EnsembleDefinition};
+use tribunal_core::ensemble::{DefinitionError, EnsembleDefinition, Lists};
 use tribunal_registry::{Definition, PointerState, Registry, RegistryError};
 use tribunal_runtime::{Current, EventLog, Found, chain};
 
@@ -32,6 +32,8 @@ pub struct Loaded {
     pub definition: EnsembleDefinition,
     /// Digest of its bytes.
     pub digest: String,
+    /// Its lists, compiled.
+    pub lists: Lists,
 }
 
 /// Why there is no definition.
@@ -93,7 +95,7 @@ impl Loaded {
         let definition = EnsembleDefinition::parse(&published.bytes)
             .map_err(|source| LoadError::Definition { object: published.object.clone(), source })?;
         if definition.version == published.version {
-            Ok(Self { definition, digest: published.digest })
+            Ok(Self { lists: Lists::of(&definition), definition, digest: published.digest })
         } else {
             let (object, expected) = (published.object, published.version);
             Err(LoadError::Version { object, found: definition.version, expected })

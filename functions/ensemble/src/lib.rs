@@ -19,6 +19,7 @@ mod check;
 mod definition;
 pub mod index;
 pub mod items;
+mod reasons;
 pub mod requeue;
 mod score;
 mod step;
@@ -29,10 +30,10 @@ pub mod verdict;
 
 pub use bounds::{
     MAX_EVIDENCE, MAX_EVIDENCE_BYTES, MAX_FEATURES, MAX_LINK_BYTES, MAX_REASON_BYTES, MAX_REASONS,
-    MAX_SOURCES, MAX_TIME_BYTES,
+    MAX_SENTENCE_BYTES, MAX_SOURCES, MAX_TIME_BYTES,
 };
 pub use check::{InputError, check};
 pub use definition::{Definitions, LOOK_AFTER, LoadError, Loaded, RETRY_AFTER};
-pub use score::score_batch;
+pub use score::{score_batch, score_loaded};
 pub use step::{ConfigError, Ensemble, Ttl};
 pub use store::{DynamoStore, Fault, ScoreStore, StoreError, Written, write_all};

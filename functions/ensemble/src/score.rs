@@ -5,25 +5,54 @@
 
 use std::collections::BTreeMap;
 
-use tribunal_core::ensemble::{Combined, EnsembleDefinition, Member, MemberOutcome};
+use tribunal_core::ensemble::{Combined, EnsembleDefinition, ListEntry, Lists, Member, MemberOutcome};
 use tribunal_core::message::{
-    CaughtError, EnsembleInput, FeatureBatch, MAX_ORIGINAL_BYTES, PredictionBatch, PredictionOutcome, Row,
-    scored_key,
+    CaughtError, EnsembleInput, Explanation, FeatureBatch, MAX_ORIGINAL_BYTES, PredictionBatch,
+    PredictionOutcome, Row, scored_key,
 };
-use tribunal_core::score::{EnsembleRef, PredictorOutcome, Quorum};
+use tribunal_core::score::{EnsembleRef, Listed, PredictorOutcome, Quorum};
 use tribunal_core::time::{parse_rfc3339, rfc3339_millis};
 use tribunal_core::{Score, Verdict};
 
 use crate::bounds::{self, MAX_REASON_BYTES, cut, label};
+use crate::definition::Loaded;
+use crate::reasons::{Origins, Told};
+
+const HOUR_MS: f64 = 3_600_000.0;
 
 /// Scores every row of `input`. `digest` is the definition's, `scored_at` RFC 3339 in UTC with milliseconds.
+///
+/// Compiles the definition's lists; [`score_loaded`] has them compiled.
 pub fn score_batch(
     definition: &EnsembleDefinition,
     digest: &str,
     input: &EnsembleInput,
     scored_at: &str,
 ) -> Vec<Score> {
-    let batch = Batch { definition, digest, input: &input.features, scored_at };
+    score(definition, digest, &Lists::of(definition), input, scored_at)
+}
+
+/// Like [`score_batch`], by a definition that was loaded.
+pub fn score_loaded(loaded: &Loaded, input: &EnsembleInput, scored_at: &str) -> Vec<Score> {
+    score(&loaded.definition, &loaded.digest, &loaded.lists, input, scored_at)
+}
+
+fn score(
+    definition: &EnsembleDefinition,
+    digest: &str,
+    lists: &Lists,
+    input: &EnsembleInput,
+    scored_at: &str,
+) -> Vec<Score> {
+    let batch = Batch {
+        definition,
+        digest,
+        lists,
+        input: &input.features,
+        origins: Origins::of(&input.features),
+        scored_at,
+        scored_ms: parse_rfc3339(scored_at).unwrap_or(0),
+    };
     let answers = Answers::of(definition, input);
     input.features.rows.iter().enumerate().map(|(i, row)| batch.score(i, row, &answers)).collect()
 }
@@ -38,6 +67,15 @@ enum Answer<'a> {
     Absent,
     /// The input mentions it more than once.
     Ambiguous,
+}
+
+impl<'a> Answer<'a> {
+    const fn batch(&self) -> Option<&'a PredictionBatch> {
+        match self {
+            Self::Batch(batch) => Some(batch),
+            Self::Failed(_) | Self::Absent | Self::Ambiguous => None,
+        }
+    }
 }
 
 /// The answers of a definition's members, in its order.
@@ -71,6 +109,18 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// Why each member gave row `i` its probability.
+    fn explanations(&self, i: usize) -> Vec<Option<&'a Explanation>> {
+        let of = |batch: &'a PredictionBatch| batch.explanations.get(i).and_then(Option::as_ref);
+        self.members.iter().map(|answer| answer.batch().and_then(of)).collect()
+    }
+
+    /// Within which bounds each member's probability of row `i` is.
+    fn bounds(&self, i: usize) -> Vec<Option<(f32, f32)>> {
+        let of = |batch: &'a PredictionBatch| batch.bounds.get(i).copied().flatten();
+        self.members.iter().map(|answer| answer.batch().and_then(of)).collect()
+    }
+
     /// Members that gave nothing for the whole batch.
     pub(crate) fn missing(&self) -> usize {
         self.members.iter().filter(|answer| !matches!(answer, Answer::Batch(_))).count()
@@ -102,8 +152,11 @@ fn reason(error: &CaughtError) -> String {
 struct Batch<'a> {
     definition: &'a EnsembleDefinition,
     digest: &'a str,
+    lists: &'a Lists,
     input: &'a FeatureBatch,
+    origins: Origins<'a>,
     scored_at: &'a str,
+    scored_ms: u64,
 }
 
 impl Batch<'_> {
@@ -111,14 +164,63 @@ impl Batch<'_> {
         if row.special.is_some() {
             let quorum = Quorum { met: true, needed: 0, answered: 0 };
             let predictors = self.definition.members.iter().map(|member| not_asked(member, row)).collect();
-            return Score { quorum, predictors, ..self.frame(row, None, Verdict::NotRoutable) };
+            let profiles = self.profiles(Verdict::NotRoutable);
+            return Score { quorum, predictors, profiles, ..self.frame(row, None, Verdict::NotRoutable) };
         }
-        let combined = self.definition.combine(row.item.kind, &self.predictions(i, answers));
-        let parts = || self.definition.members.iter().zip(&answers.members).zip(&combined.members);
-        let predictors =
-            parts().map(|((member, answer), outcome)| predictor(member, answer, outcome, i)).collect();
-        let Combined { risk, verdict, agreement, quorum, .. } = combined;
-        Score { agreement, quorum, predictors, ..self.frame(row, risk, verdict) }
+        let kind = row.item.kind;
+        let combined = self.definition.combine(kind, &self.predictions(i, answers));
+        let attribution =
+            self.definition.attribute(kind, &combined, &answers.explanations(i), self.input.features.len());
+        let told =
+            combined.risk.zip(attribution.as_ref()).map_or_else(Told::default, |(risk, attribution)| {
+                self.origins.tell(self.definition, row, risk, attribution)
+            });
+        let is_silent = row.sources.values().any(|status| status.is_unanswered());
+        let bounds = if is_silent { answers.bounds(i) } else { Vec::new() };
+        let interval = self.definition.interval(kind, &combined, &bounds);
+        let points = |m: usize| attribution.as_ref().and_then(|a| a.members.get(m).copied().flatten());
+        let parts = self.definition.members.iter().zip(&answers.members).zip(&combined.members).enumerate();
+        let predictors = parts.map(|(m, ((member, answer), outcome))| PredictorOutcome {
+            points: points(m),
+            ..predictor(member, answer, outcome, i)
+        });
+        Score {
+            agreement: combined.agreement,
+            quorum: combined.quorum,
+            predictors: predictors.collect(),
+            interval,
+            base_risk: told.base_risk,
+            reasons: told.reasons,
+            other_points: told.other_points,
+            groups: told.groups,
+            ..self.judged(row, &combined)
+        }
+    }
+
+    /// A score with its verdicts: the lists', or the models'.
+    fn judged(&self, row: &Row, combined: &Combined) -> Score {
+        let kind = row.item.kind;
+        let entry = self.lists.find(&row.item.entity, self.scored_ms);
+        let verdict = entry.map_or(combined.verdict, |entry| entry.action.verdict());
+        let profiles = match entry {
+            Some(_) => self.profiles(verdict),
+            None => self.definition.profile_verdicts(kind, combined.risk),
+        };
+        let hours = self.definition.valid_hours.map(|hours| *hours.get(kind));
+        let ages_ms = hours.map(|hours| self.scored_ms.saturating_add((hours * HOUR_MS) as u64));
+        let expires_ms = entry.and_then(|e| e.expires.as_deref()).and_then(|text| parse_rfc3339(text).ok());
+        let valid_ms = ages_ms.into_iter().chain(expires_ms).min().filter(|_| verdict != Verdict::Unknown);
+        Score {
+            profiles,
+            listed: entry.map(listed),
+            valid_until: valid_ms.map(rfc3339_millis),
+            ..self.frame(row, combined.risk, verdict)
+        }
+    }
+
+    /// The same verdict for every profile.
+    fn profiles(&self, verdict: Verdict) -> BTreeMap<String, Verdict> {
+        self.definition.profiles.keys().map(|name| (name.clone(), verdict)).collect()
     }
 
     /// What [`EnsembleDefinition::combine`] is asked for a row.
@@ -182,6 +284,15 @@ impl Batch<'_> {
 
 fn probability(batch: &PredictionBatch, i: usize) -> Option<f32> {
     batch.probabilities.get(i).copied().flatten()
+}
+
+fn listed(entry: &ListEntry) -> Listed {
+    Listed {
+        action: entry.action,
+        entry: entry.pattern.clone(),
+        reason: entry.reason.clone(),
+        expires: entry.expires.clone(),
+    }
 }
 
 fn not_asked(member: &Member, row: &Row) -> PredictorOutcome {

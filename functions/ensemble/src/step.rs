@@ -15,7 +15,7 @@ use crate::check::{InputError, check};
 use crate::definition::{Definitions, LoadError, Loaded, RETRY_AFTER};
 use crate::items::{ScoreItem, key_of};
 use crate::requeue::{EntityQueue, Requeue, SqsQueue, requeue, send_all};
-use crate::score::{Answers, score_batch};
+use crate::score::{Answers, score_loaded};
 use crate::store::{DynamoStore, Fault, ScoreStore, StoreError, write_all};
 use crate::verdict::{DynamoVerdicts, EventBridge, Follow, Tally, Verdicts};
 
@@ -201,7 +201,7 @@ impl<S: ScoreStore, Q: EntityQueue, V: Follow> Step for Ensemble<S, Q, V> {
         let loaded = self.definition(invocation).await?;
         log.field("ensemble", loaded.definition.version.as_str());
         let now = now_ms();
-        let scores = score_batch(&loaded.definition, &loaded.digest, &input, &rfc3339_millis(now));
+        let scores = score_loaded(&loaded, &input, &rfc3339_millis(now));
         report(log, &scores, &Answers::of(&loaded.definition, &input));
         let again = requeue(&input.features);
         let items = self.items(scores, input.features.rows, now);

@@ -2,6 +2,7 @@
 
 mod definition;
 mod items;
+mod reasons;
 mod requeue;
 mod score;
 mod step;

@@ -149,8 +149,8 @@ impl ListAction {
     }
 }
 
-/// Points or risk at the decimals that are stored.
-pub(super) fn rounded(points: f64) -> f64 {
+/// Points, or a risk, at the [`RISK_DECIMALS`] decimals that are stored.
+pub fn rounded(points: f64) -> f64 {
     // Zero has one spelling: the sum of a number and a negative zero is the number.
     (points * RISK_SCALE).round() / RISK_SCALE + 0.0
 }

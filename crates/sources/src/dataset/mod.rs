@@ -20,10 +20,10 @@ mod column;
 mod holder;
 mod maxmind;
 mod names;
-mod source;
-mod table;
 #[cfg(test)]
 mod near_tests;
+mod source;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -61,7 +61,8 @@ fn the_ends_of_both_address_spaces_have_neighbours() {
 
 #[test]
 fn a_network_that_is_full_of_entries_is_counted_to_the_limit() {
-    let csv: String = (0..70_000).map(|i| format!("10.{}.{}.{},{i}\n", i >> 16, i >> 8 & 255, i & 255)).collect();
+    let csv: String =
+        (0..70_000).map(|i| format!("10.{}.{}.{},{i}\n", i >> 16, i >> 8 & 255, i & 255)).collect();
     let listed = table(&format!("e,n\n{csv}"));
     let near = Near { v4: Some(8), v6: None };
     assert_eq!(around(&listed, "10.0.0.0", near).unwrap().len(), MAX_ROWS);
