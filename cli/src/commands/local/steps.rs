@@ -42,7 +42,7 @@ impl Steps {
         ranges: Ranges,
         asker: Option<Asker>,
     ) -> anyhow::Result<Self> {
-        let Loaded { definition, digest } = Loaded::from(registry).await?;
+        let Loaded { definition, digest, .. } = Loaded::from(registry).await?;
         let mut predictors = Vec::with_capacity(definition.members.len());
         for member in &definition.members {
             let predictor = Predictor::load(registry, &member.model).await.map_err(|error| CaughtError {
