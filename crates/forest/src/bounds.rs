@@ -36,9 +36,9 @@ use domain::Domains;
 use search::Search;
 
 /// Most pieces that the values of a row's unknown features are cut into.
-const MAX_PIECES: usize = 48;
+const MAX_PIECES: usize = 32;
 /// Most nodes that are visited to cut them.
-const MAX_VISITS: usize = 1 << 16;
+const MAX_VISITS: usize = 1 << 15;
 
 impl Forest {
     /// Least and greatest margin of row-major `rows` over every value of the unknown features, `n x n_outputs`,

@@ -5,6 +5,8 @@
 //! their own. A feature that is split on by category is a list of values, one of every kind that its splits tell apart;
 //! one with too many categories is not tracked: at every split both ways stay possible.
 
+use std::sync::Arc;
+
 use crate::tree::{Missing, Node, Nodes};
 
 /// Most values in the list of a feature with categories.
@@ -40,6 +42,7 @@ impl Range {
     }
 
     /// What goes left of `x < threshold`, and what right.
+    #[inline]
     fn split(self, threshold: f32, missing: Missing) -> (Option<Self>, Option<Self>) {
         // `NaN` sends every present value left.
         let first_right = if threshold.is_nan() { i32::MAX } else { key(threshold) };
@@ -71,13 +74,14 @@ pub(super) enum Domain {
     /// Splits compare it with thresholds only.
     Range(Range),
     /// One value of every kind.
-    Values(Vec<f32>),
+    Values(Arc<[f32]>),
     /// Not tracked.
     Any,
 }
 
 impl Domain {
     /// What goes left at a split on this feature, and what right.
+    #[inline]
     pub(super) fn split(&self, nodes: &Nodes, node: Node) -> (Option<Self>, Option<Self>) {
         match (self, node) {
             (Self::Range(range), Node::Numeric { threshold, missing, .. }) => {
@@ -87,7 +91,7 @@ impl Domain {
             (Self::Values(values), _) => {
                 let (left, right): (Vec<f32>, Vec<f32>) =
                     values.iter().partition(|&&x| nodes.value_goes_left(node, x));
-                let some = |values: Vec<f32>| (!values.is_empty()).then_some(Self::Values(values));
+                let some = |values: Vec<f32>| (!values.is_empty()).then(|| Self::Values(values.into()));
                 (some(left), some(right))
             }
             _ => (Some(Self::Any), Some(Self::Any)),
@@ -184,5 +188,5 @@ fn values(end: usize, mut edges: Vec<f32>, flush: bool) -> Domain {
     }
     values.sort_by(f32::total_cmp);
     values.dedup_by_key(|x| x.to_bits());
-    Domain::Values(values)
+    Domain::Values(values.into())
 }
