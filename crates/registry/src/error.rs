@@ -104,7 +104,7 @@ pub enum RegistryError {
         /// Its value, cut to 100 characters.
         value: String,
         /// What is allowed.
-        allowed: std::borrow::Cow<'static, str>,
+        allowed: Box<str>,
     },
     /// A version is published already, with other bytes.
     #[error(

@@ -106,7 +106,7 @@ pub(crate) fn invalid(
     object: &str,
     field: impl Into<String>,
     value: &(impl ToString + ?Sized),
-    allowed: impl Into<std::borrow::Cow<'static, str>>,
+    allowed: impl Into<Box<str>>,
 ) -> RegistryError {
     let value = value.to_string().chars().take(100).flat_map(char::escape_debug).collect();
     RegistryError::Invalid { object: object.to_owned(), field: field.into(), value, allowed: allowed.into() }
