@@ -5,6 +5,7 @@ mod items;
 mod reasons;
 mod requeue;
 mod score;
+mod sizes;
 mod step;
 mod store;
 mod support;

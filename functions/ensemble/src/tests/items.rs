@@ -1,13 +1,11 @@
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
-use tribunal_core::message::{Evidence, PredictionOutcome, SourceStatus};
 use tribunal_core::{Score, SpecialUse, Verdict};
 
 use super::support::{SCORED_AT, answered, definition, failed, input, row, unanimous};
 use crate::items::{Item, ItemError, ScoreItem, key, key_of, score_from_item};
 use crate::score::score_batch;
-use crate::{MAX_EVIDENCE, MAX_FEATURES, MAX_LINK_BYTES, MAX_SOURCES};
 
 fn score(p: f32) -> Score {
     score_batch(&definition(), "sha256:d", &input(vec![row("evil.com", "r1")], unanimous(1, p)), SCORED_AT)
@@ -117,88 +115,6 @@ fn a_key_is_the_items_own() {
     let (key, item) = (key(&key_of(&score)), item_of(score));
     assert_eq!(key.len(), 2);
     assert!(key.iter().all(|(name, value)| item[name] == *value));
-}
-
-/// Bytes of an item, by the rules of DynamoDB's documentation ("item sizes and formats"), rounded up.
-fn size(item: &Item) -> usize {
-    fn of(value: &AttributeValue) -> usize {
-        match value {
-            AttributeValue::S(text) => text.len(),
-            AttributeValue::N(text) => text.len().div_ceil(2) + 1,
-            AttributeValue::B(blob) => blob.as_ref().len(),
-            AttributeValue::L(list) => 3 + list.iter().map(|v| 1 + of(v)).sum::<usize>(),
-            AttributeValue::M(map) => 3 + map.iter().map(|(k, v)| 1 + k.len() + of(v)).sum::<usize>(),
-            _ => 1,
-        }
-    }
-    item.iter().map(|(name, value)| name.len() + of(value)).sum()
-}
-
-/// As in production: digests, a UUID, two facts, 64 features.
-#[test]
-fn a_usual_item_costs_two_write_units() {
-    let digest = format!("sha256:{}", "a".repeat(64));
-    let mut row = row("login-secure-account.example.org", "0b8f4c4e-5d7e-4c27-9a54-6f1d8a3b2c10/12");
-    let fact = |fact: &str, value: &str| Evidence {
-        source: "ip-ranges".to_owned(),
-        fact: fact.to_owned(),
-        value: value.to_owned(),
-        first_seen: None,
-        last_seen: None,
-        link: None,
-    };
-    row.evidence = vec![fact("autonomous system", "AS64500 Example Hosting"), fact("country", "NL")];
-    row.sources.insert("ip-ranges".to_owned(), SourceStatus::Ok);
-    let predictions = unanimous(1, 0.912_345_67).into_iter().map(|outcome| {
-        let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
-        batch.digest.clone_from(&digest);
-        PredictionOutcome::Answered(batch)
-    });
-    let mut input = input(vec![row], predictions.collect());
-    (input.features.schema, input.features.batch) =
-        (digest.clone(), "0b8f4c4e-5d7e-4c27-9a54-6f1d8a3b2c10".to_owned());
-    let score = score_batch(&definition(), &digest, &input, SCORED_AT).remove(0);
-    let item = ScoreItem { score, vector: vec![0.5; 64], expires_at: 1_800_000_000 }.to_item().unwrap();
-    assert!(size(&item) <= 2_048, "{} bytes", size(&item));
-}
-
-#[test]
-fn the_largest_item_is_far_below_the_limit() {
-    let long = "\u{1F980}".repeat(10_000);
-    let mut row = row(&"a".repeat(253), &"r".repeat(256));
-    row.item.original.clone_from(&long);
-    row.values = vec![Some(1.0); MAX_FEATURES];
-    row.evidence = vec![
-        Evidence {
-            source: long.clone(),
-            fact: long.clone(),
-            value: long.clone(),
-            first_seen: Some(long.clone()),
-            last_seen: Some(long.clone()),
-            link: Some("l".repeat(MAX_LINK_BYTES)),
-        };
-        1_000
-    ];
-    row.sources = (0..1_000).map(|i| (format!("{i:05}{long}"), SourceStatus::OpenCircuit)).collect();
-    row.evidence_dropped = usize::MAX;
-    let predictions = unanimous(1, 0.9).into_iter().map(|outcome| {
-        let PredictionOutcome::Answered(mut batch) = outcome else { panic!("answered") };
-        (batch.version, batch.digest) = (long.clone(), long.clone());
-        PredictionOutcome::Answered(batch)
-    });
-    let mut input = input(vec![row.clone()], predictions.collect());
-    input.features.features = vec!["f".to_owned(); MAX_FEATURES];
-    input.features.source_ms = row.sources.keys().map(|name| (name.clone(), u32::MAX)).collect();
-    (input.features.batch, input.features.schema) = (long.clone(), long);
-    crate::check(&input).unwrap();
-    let score = score_batch(&definition(), "sha256:d", &input, SCORED_AT).remove(0);
-    assert_eq!(
-        (score.evidence.len(), score.sources.len(), score.source_ms.len()),
-        (MAX_EVIDENCE, MAX_SOURCES, MAX_SOURCES)
-    );
-    let vector = row.values.iter().map(|v| v.unwrap()).collect();
-    let item = ScoreItem { score, vector, expires_at: u64::MAX }.to_item().unwrap();
-    assert!((120_000..150_000).contains(&size(&item)), "{} bytes", size(&item));
 }
 
 proptest! {

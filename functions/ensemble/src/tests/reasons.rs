@@ -174,7 +174,7 @@ fn lists_decide_the_verdict_and_not_the_risk() {
     let deny = by(ListAction::Deny, "evil.com");
     let cases = [
         ("a.corp.example", Some(0.875), (Some(87.5), benign, benign, allow, hour.clone())),
-        ("gone.com", Some(0.25), (Some(25.0), benign, suspicious, None, hour.clone())),
+        ("gone.com", Some(0.25), (Some(25.0), benign, suspicious, None, hour)),
         ("evil.com", Some(0.25), (Some(25.0), malicious, malicious, deny.clone(), expiry.clone())),
         ("evil.com", None, (None, malicious, malicious, deny, expiry)),
         ("other.com", None, (None, Verdict::Unknown, Verdict::Unknown, None, None)),
@@ -189,7 +189,10 @@ fn lists_decide_the_verdict_and_not_the_risk() {
     assert_eq!(score.profiles["hunt"], Verdict::NotRoutable);
 }
 
-fn explanations() -> impl Strategy<Value = Option<(Vec<(u32, f32)>, f32, f32)>> {
+/// Contributions of features, of the rest, and the base probability.
+type Contributions = (Vec<(u32, f32)>, f32, f32);
+
+fn explanations() -> impl Strategy<Value = Option<Contributions>> {
     let top = prop::collection::vec((0..40_u32, -2.0..2.0_f32), 0..=10);
     prop::option::weighted(0.9, (top, -1.0..1.0_f32, 0.0..=1.0_f32))
 }
