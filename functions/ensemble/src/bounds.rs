@@ -1,6 +1,6 @@
 //! How much of a score is kept: DynamoDB refuses items above 400 KB, and one refused item fails a batch.
 //!
-//! All limits are bytes or counts. With every one of them reached an item stays under 150 KB, which a test
+//! All limits are bytes or counts. With every one of them reached an item stays under 200 KB, which a test
 //! holds.
 
 use std::collections::BTreeMap;
