@@ -12,7 +12,10 @@ use std::ops::Range;
 use serde::Deserialize;
 use tribunal_characters::CharacterModel;
 use tribunal_core::entity::Kind;
-use tribunal_core::message::{FeatureBatch, Item, MAX_BATCH_ENTITIES, Row, SourceFeatures, SourceStatus};
+use tribunal_core::message::{
+    FeatureBatch, Item, MAX_BATCH_ENTITIES, MAX_PREDICTION_BYTES, MAX_PREDICTION_FRAME_BYTES, Row,
+    SourceFeatures, SourceStatus,
+};
 use tribunal_forest::{Forest, Format};
 use tribunal_predict::Predictor;
 use tribunal_registry::{LoadedModel, Registry};
@@ -148,7 +151,10 @@ fn silent(golden: &GoldenPart) -> FeatureBatch {
         count,
         phrases: Vec::new(),
     };
-    batch.source_features = vec![run("late", 0, 3), run("fine", 3, 2), run("late", features - 2, 2)];
+    // A model that reads the text alone has none.
+    if features > 0 {
+        batch.source_features = vec![run("late", 0, 3), run("fine", 3, 2), run("late", features - 2, 2)];
+    }
     for row in &mut batch.rows {
         row.sources.insert("late".to_owned(), SourceStatus::Timeout);
         row.sources.insert("fine".to_owned(), SourceStatus::Ok);
@@ -218,6 +224,26 @@ async fn bounds_hold_whatever_a_silent_source_would_have_said() {
                 }
             }
             assert!(moved > 0, "{} reads none of them", predictor.model());
+        }
+    }
+}
+
+/// Whatever the models say of a full batch has its share of what a state machine carries.
+#[tokio::test]
+async fn a_full_answer_keeps_to_its_share_of_the_state() {
+    for (mut model, golden) in shipped().await {
+        model.parts.iter_mut().for_each(|(part, _)| part.explain_from = 0.0);
+        let predictor = Predictor::from_model(&model).unwrap();
+        for part in &golden.parts {
+            let mut asked = silent(part);
+            asked.rows = asked.rows.iter().cycle().take(MAX_BATCH_ENTITIES).cloned().collect();
+            let answer = predictor.predict(&asked).unwrap();
+            assert!(
+                answer.explanations.iter().all(Option::is_some) && answer.bounds.iter().all(Option::is_some)
+            );
+            let bytes = serde_json::to_vec(&answer).unwrap().len();
+            let limit = MAX_PREDICTION_FRAME_BYTES + MAX_BATCH_ENTITIES * MAX_PREDICTION_BYTES;
+            assert!(bytes <= limit, "{} says {bytes} bytes, the limit is {limit}", predictor.model());
         }
     }
 }
