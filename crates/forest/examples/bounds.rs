@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             forest.n_trees(),
             micros / n_rows as f64,
             width / n_rows as f64,
-            100.0 * found / width
+            if width > 0.0 { 100.0 * found / width } else { 100.0 }
         );
     }
     Ok(())
