@@ -46,7 +46,8 @@ pub(crate) struct StoredScores {
     number: u64,
     /// Read and not yet handed out, last first.
     queue: Vec<Stored>,
-    progress: ProgressBar,
+    /// Through the file.
+    pub(crate) progress: ProgressBar,
 }
 
 impl StoredScores {

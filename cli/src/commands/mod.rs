@@ -7,6 +7,7 @@ mod dlq;
 mod enqueue;
 mod evaluate;
 mod explain;
+mod export;
 mod features;
 mod get;
 mod lexicon;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Get(get::Args),
     /// Explain a score: how the risk comes about, reason by reason.
     Explain(explain::Args),
+    /// Write scores for other tools: CSV, JSON lines, STIX 2.1, MISP.
+    Export(export::Args),
     /// List the scores of a verdict, riskiest first.
     List(list::Args),
     /// Wait for entities to be scored, or follow new verdicts.
@@ -86,6 +89,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Score(args) => Box::pin(score::run(args, globals)).await,
         Command::Get(args) => Box::pin(get::run(args, globals)).await,
         Command::Explain(args) => Box::pin(explain::run(args, globals)).await,
+        Command::Export(args) => Box::pin(export::run(args, globals)).await,
         Command::List(args) => Box::pin(list::run(args, globals)).await,
         Command::Watch(args) => Box::pin(watch::run(args, globals)).await,
         Command::Start(args) => Box::pin(start::run(args, globals)).await,
