@@ -56,8 +56,7 @@ def test_the_validator_of_oasis_takes_the_bundle(scores):
     # 103: ids are of version 5, so that the same scores give the same ids.
     result = validate_string(text, ValidationOptions(version="2.1", disabled=["103"]))
     assert result.is_valid, result.as_dict()
-    warnings = [w for one in result.object_results for w in one.warnings or []]
-    assert not warnings, warnings
+    assert not result.warnings, result.warnings
     objects = json.loads(text)["objects"]
     indicators = [one for one in objects if one["type"] == "indicator"]
     assert len(indicators) == len(with_risk(scores)) >= 4
