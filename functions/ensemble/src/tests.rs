@@ -9,4 +9,5 @@ mod sizes;
 mod step;
 mod store;
 mod support;
+mod table;
 mod wire;
