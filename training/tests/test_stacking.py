@@ -1,11 +1,15 @@
 """Calibrations and ensembles are the formulas that production computes, and the choice between them is by what is held out."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tribunal_training import calibration, metrics, stacking
 
 RNG = np.random.default_rng(9)
+GOLDENS = Path(__file__).resolve().parents[2] / "crates/core/tests/data/ensemble.json"
 
 
 def part(rows: int = 4000, noise: tuple[float, ...] = (1.0, 1.0, 4.0)):
@@ -31,6 +35,16 @@ def stack(method: str, weights: list[float], **more) -> stacking.Stack:
 def test_formulas(method, more, expected):
     found = stack(method, [1.0, 2.0, 1.0], **more).combine(np.array([[0.2, 0.5, 0.8]]))
     assert found == pytest.approx([expected])
+
+
+def test_risks_are_those_that_the_ensemble_is_held_to():
+    cases = json.loads(GOLDENS.read_text())["cases"]
+    plain = [case for case in cases if case["calibration"] is None]
+    assert len(plain) > 20 and {case["method"]["method"] for case in plain} == set(stacking._COMBINE)
+    for case in plain:
+        p = np.array([[np.nan if q is None else q for q in case["p"]]])
+        found = stacking.Stack("", case["method"], np.array(case["weights"])).combine(p)
+        assert 100 * found == pytest.approx([case["risk"]], abs=1e-5), case
 
 
 @pytest.mark.parametrize("method", ["mean", "median", "maximum", "noisy_or"])

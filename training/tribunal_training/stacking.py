@@ -3,7 +3,7 @@
 Formulas are those of `tribunal_core::ensemble` (weights w, over the members that answered):
 
     mean       Σ w p / Σ w                       (`mean` with all weights 1, and `weighted_mean` with fitted ones)
-    median     weighted median, lower of two
+    median     midpoint of the lower and the upper weighted median
     maximum    greatest
     noisy_or   1 - Π (1 - p)^(w / Σ w)
     logistic   σ(bias + W Σ w logit(p) / Σ w),  W the weights of all members, none negative
@@ -53,8 +53,9 @@ def _mean(_stack: Stack, p: np.ndarray, w: np.ndarray, total: np.ndarray) -> np.
 def _median(_stack: Stack, p: np.ndarray, w: np.ndarray, total: np.ndarray) -> np.ndarray:
     order = np.argsort(p, axis=1)
     cumulative = np.cumsum(np.take_along_axis(w, order, 1), axis=1)
-    at = (cumulative >= total[:, None] / 2).argmax(axis=1)
-    return np.take_along_axis(p, order, 1)[np.arange(len(p)), at]
+    half, sorted_p, rows = total[:, None] / 2, np.take_along_axis(p, order, 1), np.arange(len(p))
+    lower, upper = (cumulative >= half * (1 - 1e-9)).argmax(axis=1), (cumulative > half * (1 + 1e-9)).argmax(axis=1)
+    return (sorted_p[rows, lower] + sorted_p[rows, upper]) / 2
 
 
 def _maximum(_stack: Stack, p: np.ndarray, w: np.ndarray, _total: np.ndarray) -> np.ndarray:
