@@ -177,7 +177,7 @@ fn case(
     let declaration = Declaration::parse(&declaration(dead, budget_ms)?, |_| false)?;
     let (sources, unopened) = Sources::open(&declaration, &Context::local());
     ensure!(unopened.is_empty(), "{unopened:?}");
-    let extraction = Extraction::with_features(sources.features(), sources.digest())?;
+    let extraction = Extraction::with_features(sources.features(), sources.digest(), sources.runs())?;
     let run = |statuses: &[SourceStatus]| -> Result<f64> {
         let started = Instant::now();
         let (features, scores) = runtime.block_on(scoring.score(&extraction, Some(&sources), entities))?;

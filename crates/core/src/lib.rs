@@ -13,6 +13,7 @@ pub mod ensemble;
 pub mod entity;
 pub mod error_name;
 pub mod message;
+pub mod phrase;
 pub mod schema;
 pub mod score;
 pub mod time;

@@ -26,7 +26,7 @@ impl Definition {
             max: self.max,
             meaning: Cow::Borrowed(self.meaning),
             missing: Cow::Borrowed(self.missing),
-            phrase: Cow::Borrowed(""),
+            phrase: Cow::Borrowed(crate::phrases::template(self.name).unwrap_or_default()),
         }
     }
 }

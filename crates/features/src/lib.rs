@@ -17,8 +17,16 @@ pub mod lexicon;
 mod lists;
 mod markdown;
 mod name;
+pub mod phrases;
 mod trie;
 
 pub use extractor::{ExtractError, Extractor, WIDTH, schema};
 pub use lexicon::{Lexicon, LexiconError, SectionSummary};
 pub use markdown::markdown;
+
+/// Whether a built-in feature is computed from what a data set says of the address, and missing without one.
+pub fn from_address_facts(feature: &str) -> bool {
+    ["asn_", "as_name_", "network_", "country_", "ip_hosting_range"]
+        .iter()
+        .any(|start| feature.starts_with(start))
+}

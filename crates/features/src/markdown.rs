@@ -9,7 +9,8 @@ const HEAD: &str = "# Features\n\n\
     A vector has one 32-bit float per feature, in this order. Features of another kind of entity are\n\
     missing, and a missing value is `NaN` in memory and `null` in JSON. *Label* is the label that was\n\
     registered (`example` in `shop.example.co.uk`), *subdomain* is what stands before it without a\n\
-    leading `www.`.\n";
+    leading `www.`. *Says* is what an analyst reads where the feature moved a score: `{}` is the value, `{%}` the\n\
+    value as a percentage, `{^}` the count of which it is the logarithm, and what follows a `/` stands for 0.\n";
 
 /// The page.
 pub fn markdown(schema: &FeatureSchema) -> String {
@@ -18,12 +19,17 @@ pub fn markdown(schema: &FeatureSchema) -> String {
     for (kind, title) in [(Kind::Domain, "Domain names"), (Kind::Ip, "IP addresses")] {
         _ = writeln!(
             page,
-            "\n## {title}\n\n| name | unit | range | meaning | missing when |\n|---|---|---|---|---|"
+            "\n## {title}\n\n| name | unit | range | meaning | says | missing when |\n|---|---|---|---|---|---|"
         );
         for f in schema.features.iter().filter(|f| f.kinds.contains(&kind)) {
             let missing = if f.missing.is_empty() { "never" } else { f.missing.as_ref() };
             let (name, unit, meaning) = (&f.name, &f.unit, &f.meaning);
-            _ = writeln!(page, "| `{name}` | {unit} | {} to {} | {meaning} | {missing} |", f.min, f.max);
+            let says = f.phrase.replace('|', " / ");
+            _ = writeln!(
+                page,
+                "| `{name}` | {unit} | {} to {} | {meaning} | {says} | {missing} |",
+                f.min, f.max
+            );
         }
     }
     page

@@ -231,6 +231,11 @@ pub struct FeatureConfig {
     /// What the number says, in one sentence.
     #[serde(default)]
     pub meaning: String,
+    /// Sentence for an analyst where it moved a score: `{}` is the value, `{%}` the value as a percentage, `{e}` and
+    /// `{^}` the count behind `ln(1 + n)` and `log10(1 + n)`; a second text after `|` stands for 0. By default the
+    /// meaning and the value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub says: Option<String>,
     /// Kinds of entity that it is made for; those of the source if not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<String>>")]

@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use tribunal_core::{Entity, Feature, Kind};
+use tribunal_core::message::SourceFeatures;
+use tribunal_core::{Entity, Feature, Kind, phrase};
 
 use crate::config::{
     Connection, DatasetConfig, Declaration, FeatureConfig, HeaderValue, MatchBy, Near, SourceConfig, Tlp,
@@ -99,11 +100,28 @@ impl Declaration {
                     max: feature.max,
                     meaning: feature.meaning.clone().into(),
                     missing: format!("source {name} did not answer, or does not know").into(),
-                    phrase: "".into(),
+                    phrase: feature.phrase().into(),
                 });
             }
         }
         features
+    }
+
+    /// Whose the features are, counted from the first declared one.
+    pub fn runs(&self) -> Vec<SourceFeatures> {
+        let mut first = 0;
+        let run = |(name, source): (&String, &SourceConfig)| {
+            let count = source.features.len();
+            first += count;
+            SourceFeatures {
+                source: name.clone(),
+                kind: source.adapter().to_owned(),
+                first: first - count,
+                count,
+                phrases: source.features.iter().map(FeatureConfig::phrase).collect(),
+            }
+        };
+        self.asked().map(run).filter(|run| run.count > 0).collect()
     }
 
     /// The sources that are enabled, by name.
@@ -113,7 +131,9 @@ impl Declaration {
 
     /// Digest of how the features are made of the answers: part of the feature schema.
     pub fn digest(&self) -> String {
-        let made: Vec<_> = self.asked().map(|(name, source)| (name, &source.features)).collect();
+        let unsaid = |feature: &FeatureConfig| FeatureConfig { says: None, ..feature.clone() };
+        let made: Vec<(_, Vec<_>)> =
+            self.asked().map(|(name, source)| (name, source.features.iter().map(unsaid).collect())).collect();
         // Maps in a declaration are sorted, so equal declarations are equal texts.
         tribunal_core::digest::sha256(serde_json::to_string(&made).unwrap_or_default().as_bytes())
     }
@@ -123,6 +143,16 @@ impl FeatureConfig {
     /// The kinds of entity that it is made for.
     pub fn kinds_of<'a>(&'a self, source: &'a SourceConfig) -> &'a [Kind] {
         self.kinds.as_deref().unwrap_or(&source.kinds)
+    }
+
+    /// The template of its sentence; empty where there is nothing to make one of.
+    fn phrase(&self) -> String {
+        let by_meaning = || {
+            let template = format!("{}: {{}}", self.meaning.trim());
+            let usable = !self.meaning.trim().is_empty() && phrase::check(&template).is_ok();
+            if usable { template } else { String::new() }
+        };
+        self.says.clone().unwrap_or_else(by_meaning)
     }
 }
 
@@ -364,6 +394,9 @@ impl Check<'_> {
         }
         if feature.meaning.chars().count() > 256 || feature.unit.chars().count() > 32 {
             self.problem(&key("meaning"), "meaning has more than 256 characters, or unit more than 32");
+        }
+        if let Some(Err(error)) = feature.says.as_deref().map(phrase::check) {
+            self.problem(&key("says"), error.to_string());
         }
     }
 

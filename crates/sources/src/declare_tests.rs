@@ -60,12 +60,31 @@ fn a_declaration_is_read_whole() {
 }
 
 #[test]
+fn what_a_feature_says_is_its_sentence_or_its_meaning() {
+    let text = GOOD.replace("max = 10.0", "max = 10.0\nsays = \"on {e} feeds|on no feed\"");
+    let declaration = Declaration::parse(&text, |_| false).unwrap();
+    let runs = declaration.runs();
+    let told: Vec<_> = runs.iter().map(|r| (r.source.as_str(), r.kind.as_str(), r.first, r.count)).collect();
+    assert_eq!(told, [("feeds", "mysql", 0, 1), ("rank", "dataset", 1, 1)]);
+    assert_eq!(runs[0].phrases, ["on {e} feeds|on no feed"]);
+    let features = declaration.features();
+    assert_eq!(features[0].phrase, runs[0].phrases[0]);
+    let meaning = &features[1].meaning;
+    assert_eq!(
+        runs[1].phrases,
+        [if meaning.is_empty() { String::new() } else { format!("{meaning}: {{}}") }]
+    );
+}
+
+#[test]
 fn the_digest_changes_with_what_the_features_mean_and_with_nothing_else() {
     let digest = |text: &str| Declaration::parse(text, |_| false).unwrap().digest();
     let good = digest(GOOD);
     assert_eq!(good, digest(&GOOD.replace("timeout_ms = 400", "timeout_ms = 401")));
     assert_ne!(good, digest(&GOOD.replace("\"distinct\"", "\"count\"")));
     assert_ne!(good, digest(&GOOD.replace("scale = 2.0", "scale = 3.0")));
+    let said = GOOD.replace("max = 10.0", "max = 10.0\nsays = \"on {e} feeds|on no feed\"");
+    assert_eq!(good, digest(&said), "a sentence makes no other number");
     let off = GOOD.replace("description", "enabled = false\ndescription");
     assert_eq!(Declaration::parse(&off, |_| false).unwrap().features().len(), 1);
 }
@@ -96,6 +115,13 @@ fn what_is_wrong_is_told_with_its_line_and_key() {
         ),
         ("name = \"rank\"", "name = \"label_count\"", 32, "sources.rank.features.0.name", "built-in"),
         ("max = 10.0", "max = 0.0", 21, "sources.feeds.features.0.max", "range 0 to 0"),
+        (
+            "max = 10.0",
+            "says = \"{value} feeds\"",
+            21,
+            "sources.feeds.features.0.says",
+            "a brace that is none of {}, {%}, {^} and {e}",
+        ),
         ("max = 10.0", "empty = -1.0", 21, "sources.feeds.features.0.empty", "not within"),
         (
             "[sources.rank.dataset]\nname = \"popularity\"\nmatch = \"registrable_domain\"",

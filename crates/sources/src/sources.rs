@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
-use tribunal_core::message::{Evidence, SourceStatus};
+use tribunal_core::message::{Evidence, SourceFeatures, SourceStatus};
 use tribunal_core::{AddressFacts, Entity, Feature};
 
 use crate::config::{Declaration, Tlp};
@@ -95,6 +95,7 @@ pub struct Stores {
 pub struct Sources {
     entries: Vec<Entry>,
     features: Vec<Feature>,
+    runs: Vec<SourceFeatures>,
     budget: Duration,
     digest: String,
     stores: Stores,
@@ -119,6 +120,7 @@ impl Sources {
         Self {
             entries,
             features: declaration.features(),
+            runs: declaration.runs(),
             budget: Duration::from_millis(declaration.budget.timeout_ms),
             digest: declaration.digest(),
             stores,
@@ -138,6 +140,11 @@ impl Sources {
     /// The declared features, in the order of [`Found::values`].
     pub fn features(&self) -> &[Feature] {
         &self.features
+    }
+
+    /// Whose the features are, counted from the first declared one.
+    pub fn runs(&self) -> &[SourceFeatures] {
+        &self.runs
     }
 
     /// Digest of how the features are made.

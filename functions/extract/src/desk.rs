@@ -86,7 +86,7 @@ impl Asking {
             let cause = format!("source {}: {}", unopened.source, unopened.error);
             log_failure("source_not_opened", &cause);
         }
-        let extraction = Extraction::with_features(sources.features(), sources.digest())?;
+        let extraction = Extraction::with_features(sources.features(), sources.digest(), sources.runs())?;
         Ok(Self { extraction, sources, digest: Some(declared.digest.clone()) })
     }
 }

@@ -3,7 +3,8 @@
 use std::io;
 
 use tribunal_core::message::{
-    Evidence, ExtractInput, FeatureBatch, Item, MAX_FEATURES_BYTES, RefusedEntity, Rescore, Row, SourceStatus,
+    Evidence, ExtractInput, FeatureBatch, Item, MAX_FEATURES_BYTES, RefusedEntity, Rescore, Row,
+    SourceFeatures, SourceStatus,
 };
 use tribunal_core::{AddressFacts, Entity, ErrorName, Feature, FeatureSchema};
 use tribunal_features::{Extractor, Lexicon, LexiconError, WIDTH};
@@ -18,6 +19,9 @@ pub const MAX_OUTPUT_BYTES: usize = MAX_FEATURES_BYTES;
 
 /// Most bytes of the evidence about one entity; less where the batch would be too large.
 const MAX_EVIDENCE_BYTES: usize = 2_048;
+
+/// Most bytes of the sentences of declared features: the sources after it are told by name and value.
+const MAX_PHRASES_BYTES: usize = 3_072;
 
 /// A batch that a state machine could not carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +70,7 @@ pub struct Extraction {
     schema: FeatureSchema,
     digest: String,
     names: Vec<String>,
+    runs: Vec<SourceFeatures>,
 }
 
 /// The entities of an event, and what the address ranges say of them: what the sources are asked about.
@@ -107,17 +112,23 @@ impl Extraction {
     /// # Errors
     /// When the lexicon that is built in is damaged.
     pub fn new() -> Result<Self, LexiconError> {
-        Self::with_features(&[], "")
+        Self::with_features(&[], "", &[])
     }
 
-    /// With the lexicon that is built in, and the features that sources declare; `digest` is of how these are made.
+    /// With the lexicon that is built in, and the features that sources declare; `digest` is of how these are made,
+    /// `runs` are whose they are, counted from the first of them.
     ///
     /// # Errors
     /// When the lexicon that is built in is damaged.
-    pub fn with_features(declared: &[Feature], digest: &str) -> Result<Self, LexiconError> {
+    pub fn with_features(
+        declared: &[Feature],
+        digest: &str,
+        runs: &[SourceFeatures],
+    ) -> Result<Self, LexiconError> {
         let extractor = Extractor::new(Lexicon::embedded()?)?;
         let schema = extractor.schema().clone().extended(("sources", digest), declared);
-        Ok(Self { digest: schema.digest(), names: schema.names(), extractor, schema })
+        let runs = built_in_runs(&schema).chain(declared_runs(runs)).collect();
+        Ok(Self { digest: schema.digest(), names: schema.names(), extractor, schema, runs })
     }
 
     /// Digest of the schema.
@@ -164,7 +175,7 @@ impl Extraction {
             refused: questions.refused,
             rescore: Vec::new(),
             source_ms: answers.reports.iter().map(|(name, report)| (name.clone(), report.ms)).collect(),
-            source_features: Vec::new(),
+            source_features: self.runs.clone(),
         };
         let mut found = answers.found.into_iter();
         let mut vector = vec![f32::NAN; self.names.len()];
@@ -212,6 +223,38 @@ impl Extraction {
         keep_evidence(&mut row, MAX_EVIDENCE_BYTES);
         Ok(row)
     }
+}
+
+/// The built-in features that are computed from the address ranges, as runs of positions.
+fn built_in_runs(schema: &FeatureSchema) -> impl Iterator<Item = SourceFeatures> {
+    let mut runs: Vec<SourceFeatures> = Vec::new();
+    let names = schema.features.iter().take(WIDTH).enumerate();
+    for (position, _) in names.filter(|(_, feature)| tribunal_features::from_address_facts(&feature.name)) {
+        match runs.last_mut() {
+            Some(run) if run.first + run.count == position => run.count += 1,
+            _ => runs.push(SourceFeatures {
+                source: RANGES.to_owned(),
+                kind: "ranges".to_owned(),
+                first: position,
+                count: 1,
+                phrases: Vec::new(),
+            }),
+        }
+    }
+    runs.into_iter()
+}
+
+/// The declared runs at their place in the vector, with as many of their sentences as a batch carries.
+fn declared_runs(runs: &[SourceFeatures]) -> impl Iterator<Item = SourceFeatures> {
+    let mut bytes = 0;
+    runs.iter().map(move |run| {
+        let mut run = SourceFeatures { first: WIDTH + run.first, ..run.clone() };
+        bytes += run.phrases.iter().map(|phrase| phrase.len() + 3).sum::<usize>();
+        if bytes > MAX_PHRASES_BYTES {
+            run.phrases.clear();
+        }
+        run
+    })
 }
 
 fn question(item: Item, entity: Entity, ranges: &Ranges) -> Question {

@@ -52,7 +52,10 @@ impl Steps {
             predictors.push(Member { model: member.model.clone(), predictor });
         }
         let extraction = match &asker {
-            Some(asker) => Extraction::with_features(asker.sources().features(), asker.sources().digest()),
+            Some(asker) => {
+                let sources = asker.sources();
+                Extraction::with_features(sources.features(), sources.digest(), sources.runs())
+            }
             None => Extraction::new(),
         };
         let extraction = extraction.context("the lexicon that is built in is damaged")?;

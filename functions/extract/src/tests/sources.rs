@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use object_store::memory::InMemory;
+use tribunal_core::message::SourceFeatures;
 use tribunal_sources::config::QuotaConfig;
 use tribunal_sources::dataset::{BuildOptions, Builder};
 use tribunal_sources::declare::{MAX_FEATURES, MAX_SOURCES};
@@ -16,6 +17,7 @@ use tribunal_sources::{MAX_EVIDENCE, Stores};
 
 use super::*;
 use crate::Asking;
+use crate::ranges::RANGES;
 
 /// A published list, with a feature and evidence.
 const SIGHTINGS: &str = r#"
@@ -150,6 +152,26 @@ async fn a_published_declaration_adds_features_evidence_and_a_status() {
     assert_eq!(seen, expected);
     assert_eq!(batch.rows[0].evidence[0].link.as_deref(), Some("https://intel.example/evil%2Ecom"));
     assert!(batch.rows[1].evidence.is_empty() && batch.rescore.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_says_whose_its_features_are() {
+    let bench = Bench::new();
+    let says = "transform = [\"distinct\"]\nsays = \"seen on {} feeds|on no feed\"";
+    bench.declare(&SIGHTINGS.replace("transform = [\"distinct\"]", says)).await;
+    bench.publish("1", "entity,feed,seen\nlisted.com,alpha,2026-11-01\n").await;
+    let batch = scored(&bench.start().await, &["listed.com"]).await;
+    let named = |run: &SourceFeatures| batch.features[run.first..run.first + run.count].to_vec();
+    let (declared, ranges) = batch.source_features.split_last().unwrap();
+    assert_eq!((declared.source.as_str(), declared.kind.as_str()), ("sightings", "dataset"));
+    assert_eq!(
+        (named(declared), declared.phrases[0].as_str()),
+        (vec!["sightings_feeds".to_owned()], "seen on {} feeds|on no feed")
+    );
+    let facts: Vec<String> = ranges.iter().flat_map(named).collect();
+    assert!(ranges.iter().all(|run| run.source == RANGES && run.kind == "ranges"));
+    assert!(facts.contains(&"asn_rate".to_owned()) && facts.contains(&"country_support".to_owned()));
+    assert!(!facts.iter().any(|name| name.starts_with("label_") || name == "ip_version"), "{facts:?}");
 }
 
 #[tokio::test(start_paused = true)]
