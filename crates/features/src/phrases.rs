@@ -246,14 +246,14 @@ pub fn template(feature: &str) -> Option<&'static str> {
 
 /// What `value` of `feature` says; `declared` is the template of a feature that a source declares, if it is one.
 pub fn sentence(feature: &str, declared: Option<&str>, value: Option<f32>) -> String {
-    let built_in = template(feature);
+    let (built_in, words) = (template(feature), feature.replace('_', " "));
     match (declared.filter(|text| !text.is_empty()).or(built_in), value) {
         (Some(template), Some(value)) => phrase::render(template, value),
-        (None, Some(value)) => format!("{feature} is {}", phrase::number(value)),
+        (None, Some(value)) => format!("{words} is {}", phrase::number(value)),
         (_, None) => MISSING
             .iter()
             .find(|(start, _)| built_in.is_some() && feature.starts_with(start))
-            .map_or_else(|| format!("{feature} is not known"), |(_, text)| (*text).to_owned()),
+            .map_or_else(|| format!("{words} is not known"), |(_, text)| (*text).to_owned()),
     }
 }
 
@@ -296,8 +296,8 @@ mod tests {
             ("sub_hyphens", None, None, "the name has no subdomain"),
             ("ip_eui64", None, None, "not an IPv6 address"),
             ("feeds_seen", Some("seen on {} feeds|on no feed"), Some(3.0), "seen on 3 feeds"),
-            ("feeds_seen", Some(""), Some(3.5), "feeds_seen is 3.5"),
-            ("feeds_seen", None, None, "feeds_seen is not known"),
+            ("feeds_seen", Some(""), Some(3.5), "feeds seen is 3.5"),
+            ("feeds_seen", None, None, "feeds seen is not known"),
         ];
         for (feature, declared, value, expected) in cases {
             assert_eq!(sentence(feature, declared, value), expected);

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use tribunal_core::ensemble::{Attribution, EnsembleDefinition, Origin, rounded};
 use tribunal_core::message::{FeatureBatch, Row, SourceFeatures};
 use tribunal_core::score::{Group, Reason};
+use tribunal_features::phrases::sentence;
 
 use crate::bounds::{MAX_REASONS, MAX_SENTENCE_BYTES, cut, label};
 
@@ -80,6 +81,12 @@ impl<'a> Origins<'a> {
         self.runs.get(usize::try_from(position).ok()?).copied().flatten()
     }
 
+    /// The sentence that a source declares for its feature.
+    fn phrase(&self, position: u32) -> Option<&'a str> {
+        let run = self.run(position)?;
+        run.phrases.get(usize::try_from(position).ok()?.checked_sub(run.first)?).map(String::as_str)
+    }
+
     /// Name and kind of the source that points go to.
     fn source(&self, origin: Origin<'_>) -> (&'a str, &'a str) {
         match origin {
@@ -98,7 +105,7 @@ impl<'a> Origins<'a> {
                 let at = usize::try_from(position).unwrap_or(usize::MAX);
                 let name = self.batch.features.get(at).map_or("", String::as_str);
                 let value = row.values.get(at).copied().flatten().filter(|value| value.is_finite());
-                (name, value, sentence(name, value))
+                (name, value, sentence(name, self.phrase(position), value))
             }
             Origin::Gram { model, text } => {
                 (model, None, format!("the letters \"{text}\" are typical of {of} names"))
@@ -132,10 +139,4 @@ impl<'a> Origins<'a> {
         groups.sort_by(|a, b| b.points.abs().total_cmp(&a.points.abs()));
         groups
     }
-}
-
-/// A feature and its value in words.
-fn sentence(feature: &str, value: Option<f32>) -> String {
-    let words = feature.replace('_', " ");
-    value.map_or_else(|| format!("{words} is not known"), |value| format!("{words} is {value}"))
 }
