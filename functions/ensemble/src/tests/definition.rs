@@ -30,6 +30,19 @@ pub(super) async fn definitions(folder: &Path, retry_after: Duration) -> Definit
 }
 
 #[test]
+fn the_definition_that_is_shipped_can_be_used() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    block_on(async {
+        let loaded = definitions(&shipped, Duration::MAX).await.current(LIMIT).await.unwrap();
+        let members = &loaded.definition.members;
+        assert!(!members.is_empty());
+        for member in members {
+            assert!(shipped.join("models").join(&member.model).is_dir(), "{} is not shipped", member.model);
+        }
+    });
+}
+
+#[test]
 fn a_definition_is_loaded_with_its_digest() {
     let folder = tempfile::tempdir().unwrap();
     let text = definition_json().to_string();
