@@ -5,6 +5,7 @@ mod completions;
 mod dataset;
 mod dlq;
 mod enqueue;
+mod ensemble;
 mod evaluate;
 mod explain;
 mod export;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Model(model::Args),
     /// Score a labelled file in this process, and say how good the scores are.
     Evaluate(evaluate::Args),
+    /// Check, publish and show the ensemble definition; allow and deny entities.
+    Ensemble(ensemble::Args),
     /// Show, check and publish the intelligence sources that extraction asks.
     Sources(sources::Args),
     /// Compute the features of entities, here and now; or print their schema.
@@ -98,6 +101,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Publish(args) => Box::pin(models::publish(args, globals)).await,
         Command::Models(args) => Box::pin(models::run(args, globals)).await,
         Command::Evaluate(args) => Box::pin(evaluate::run(args, globals)).await,
+        Command::Ensemble(args) => Box::pin(ensemble::run(args, globals)).await,
         Command::Sources(args) => Box::pin(sources::run(args, globals)).await,
         Command::Completions(args) => completions::run(&args),
         Command::Model(args) => model::run(args, &globals),

@@ -117,6 +117,14 @@ pub enum RegistryError {
         /// The registry.
         location: String,
     },
+    /// A pointer is not the one that was read before: somebody else has published since.
+    #[error("{object} in {location} has changed since it was read: somebody else has published")]
+    Moved {
+        /// Path of the object.
+        object: String,
+        /// The registry.
+        location: String,
+    },
 }
 
 /// Kind of a store's failure.

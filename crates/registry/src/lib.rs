@@ -20,6 +20,7 @@
 //! It does not interpret models (`tribunal-forest` does), does not cache, and does not watch for changes; a caller
 //! that watches asks [`Registry::dataset_state`] with the ETag that it knows.
 
+mod ensemble;
 mod error;
 mod layout;
 mod load;

@@ -9,7 +9,9 @@ use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt as _, PutPayload};
+use object_store::{
+    GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, UpdateVersion,
+};
 
 use crate::error::{Cause, Fault, RegistryError};
 use crate::s3::{self, S3Access};
@@ -200,6 +202,37 @@ impl Registry {
             Store::Other(store) => store.put(&path, payload).await,
         };
         written.map(drop).map_err(failed)
+    }
+
+    /// Writes an object whose ETag is still `known`; `false`, and nothing is written, where it is another. A folder
+    /// compares and then writes, so that two writers at the same moment can both succeed there.
+    pub(crate) async fn write_over(
+        &self,
+        object: &str,
+        bytes: Bytes,
+        known: &str,
+    ) -> Result<bool, RegistryError> {
+        let failed = |source| self.failed("write", object, source);
+        let path = Path::parse(object).map_err(|e| failed(e.into()))?;
+        let payload = PutPayload::from_bytes(bytes);
+        let over = UpdateVersion { e_tag: Some(known.to_owned()), version: None };
+        let options = PutOptions::from(PutMode::Update(over));
+        let written = match &self.store {
+            Store::Bucket(store) => store.put_opts(&path, payload, options).await,
+            Store::Other(store) => store.put_opts(&path, payload, options).await,
+            Store::Folder(store) => {
+                let found = store.head(&path).await.map_err(failed)?;
+                if found.e_tag.as_deref() != Some(known) {
+                    return Ok(false);
+                }
+                store.put(&path, payload).await
+            }
+        };
+        match written {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn failed(&self, operation: &'static str, object: &str, source: object_store::Error) -> RegistryError {
