@@ -65,7 +65,10 @@ def test_the_choice_gives_noise_little_weight():
     assert fitted.weights.min() > 0 and fitted.weights[2] < 0.3 * fitted.weights[0]
     chosen, told = stacking.choose(parts, ["a", "b", "c"])
     assert told["chosen"] == chosen.name and set(told["methods"]) == set(stacking.FITS)
-    assert stacking.value(told["methods"][chosen.name]) == max(map(stacking.value, told["methods"].values()))
+    best = max(map(stacking.value, told["methods"].values()))
+    assert stacking.value(told["methods"][chosen.name]) >= best - stacking.LEAST_GAIN
+    if max(stacking.value(told["methods"][m]) for m in stacking.PLAIN) > best - stacking.LEAST_GAIN:
+        assert chosen.name in stacking.PLAIN, "what is no better than a mean is not chosen"
 
 
 def test_platt_undoes_overconfidence():

@@ -62,7 +62,7 @@ def fit(scored: list[Scored], members: list[str]) -> Fitted:
     names = [s.fold.name for s in scored]
     stack, choice = stacking.choose([(s.labels, p) for s, p in zip(scored, held)], names)
     combined = [(s.labels, stack.combine(p)) for s, p in zip(scored, held)]
-    of_ensemble, losses["ensemble"] = calibration.choose(combined)
+    of_ensemble, losses["ensemble"] = calibration.choose(combined, config.MOST_ERROR)
     risks = [100.0 * calibration.apply(of_ensemble, p) for _, p in combined]
     benign = [r[labels == 0] for r, (labels, _) in zip(risks, combined)]
     tables = {

@@ -15,7 +15,7 @@ import numpy as np
 import sklearn
 import xgboost
 
-from . import boosting, names, trees
+from . import boosting, config, names, trees
 from .sample import Sample
 
 
@@ -49,6 +49,12 @@ class Trainer:
 
 BOTH = ("domain", "ip")
 
+
+def _fit_characters(sample: Sample, _kind: str, seed: int) -> Any:
+    part = sample.bounded(config.TEXT_ROWS)
+    return names.fit(part.hosts, part.labels, seed)
+
+
 TRAINERS = [
     Trainer(
         "xgboost", BOTH, "xgboost-ubj", "ubj", f"xgboost {xgboost.__version__}", boosting.fit_xgboost,
@@ -71,7 +77,7 @@ TRAINERS = [
     ),
     Trainer(
         "characters", ("domain",), names.FORMAT, "bin", names.VERSION,
-        lambda s, _kind, seed: names.fit(s.hosts, s.labels, seed), lambda m, s: names.probability(m, s.hosts),
+        _fit_characters, lambda m, s: names.probability(m, s.hosts),
         lambda m, s: names.margin(m, s.hosts), lambda m, path, _names: names.save(m, path), lambda _m: 0,
         reads_vector=False,
     ),

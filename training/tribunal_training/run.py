@@ -156,7 +156,7 @@ class Run:
             optional = self.cross.optional(kind)
             parts.append(publish.part(trainer, model, kind, sample.names, file, calibration, config.EXPLAIN_FROM, optional))
             goldens.append(publish.golden(trainer, model, kind, sample, calibration))
-            counts[kind] = len(sample)
+            counts[kind] = len(sample) if trainer.reads_vector else len(sample.bounded(config.TEXT_ROWS))
         publish.write_golden(folder, goldens)
         manifest = {
             "name": trainer.name, "version": self.version, "created": created, "trainer": trainer.version,

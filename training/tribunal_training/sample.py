@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .data import stable_unit
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -34,6 +36,13 @@ class Sample:
     def hosts(self) -> list[str]:
         """The entities as they are asked for."""
         return self.rows["entity"].tolist()
+
+    def bounded(self, most: int) -> "Sample":
+        """At most about `most` rows, whole groups; the same ones for the same data."""
+        if len(self) <= most:
+            return self
+        unit = {g: stable_unit(g, "bounded") for g in self.rows["group"].unique()}
+        return self.take(np.flatnonzero(self.rows["group"].map(unit).to_numpy() < most / len(self)))
 
     def take(self, positions: np.ndarray) -> "Sample":
         """These rows."""

@@ -28,7 +28,7 @@ def run(
 ) -> None:
     """Measures every candidate and writes the best one to `parameters.json`."""
     work.mkdir(parents=True, exist_ok=True)
-    samples = [(validate.bounded(fitted, ROWS), held) for fitted, held in samples]
+    samples = [(fitted.bounded(ROWS), held) for fitted, held in samples]
     results = []
     for i, candidate in enumerate(parameters.candidates(trainer.name, kind, budget)):
         kept = work / f"{trainer.name}-{kind}-{_digest(candidate, samples)}.json"

@@ -12,7 +12,6 @@ import pandas as pd
 
 from . import config
 from .augment import add_subdomains
-from .data import stable_unit
 from .features import CrossFit, sample, training_sample
 from .metrics import measure
 from .models import TRAINERS, Trainer
@@ -38,14 +37,6 @@ class Scored:
         return np.column_stack([self.probabilities[m] for m in members])
 
 
-def bounded(drawn: Sample, most: int) -> Sample:
-    """At most about `most` rows, whole groups; the same ones for the same data."""
-    if len(drawn) <= most:
-        return drawn
-    unit = {g: stable_unit(g, "bounded") for g in drawn.rows["group"].unique()}
-    return drawn.take(np.flatnonzero(drawn.rows["group"].map(unit).to_numpy() < most / len(drawn)))
-
-
 def fold_samples(rows: pd.DataFrame, fold: Fold, cross: CrossFit) -> tuple[Sample, Sample]:
     """Training rows with cross-fitted features, and held-out rows as they stand on their lists."""
     name = f"{fold.kind}-{fold.name}"
@@ -54,7 +45,7 @@ def fold_samples(rows: pd.DataFrame, fold: Fold, cross: CrossFit) -> tuple[Sampl
     names = cross.tribunal.schema(whole).names[fold.kind]
     fitted = cross.trained_on(training_sample(cross.crossed(train, name), train, names, fold.kind), fold.kind)
     held = sample(cross.tribunal.features(valid, whole, f"{name}-valid"), valid, names)
-    return bounded(fitted, config.FOLD_ROWS), bounded(cross.held_out(held, fold.kind), config.HELD_ROWS)
+    return fitted.bounded(config.FOLD_ROWS), cross.held_out(held, fold.kind).bounded(config.HELD_ROWS)
 
 
 def score(trainer: Trainer, fitted: Sample, held: Sample, kind: str, seed: int) -> np.ndarray:
