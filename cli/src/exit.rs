@@ -8,6 +8,7 @@
 //! | 3 | done in part: some entities were refused, some messages left alone, or some answers differ |
 //! | 4 | not found: no such score, or nothing matches |
 //! | 5 | the deployment was not reached: no such stack, no credentials, wrong region, endpoint down |
+//! | 6 | `replay`: a score that was computed again is another |
 //!
 //! A closed output (`tribunal list | head`) is no failure: the command ends with 0.
 
@@ -30,6 +31,7 @@ Exit codes:
   3  done in part: some entities were refused, or some answers differ
   4  not found
   5  the deployment was not reached (no such stack, no credentials, wrong region, endpoint down)
+  6  replay: the score that was computed again is another
 
 Results go to standard output, everything else to standard error. Documentation: docs/cli.md";
 
@@ -42,6 +44,8 @@ pub(crate) enum Outcome {
     Partial,
     /// There is no such thing.
     NotFound,
+    /// What was computed again is not the same.
+    Differs,
 }
 
 impl Outcome {
@@ -55,6 +59,7 @@ impl Outcome {
             Self::Done => 0,
             Self::Partial => 3,
             Self::NotFound => 4,
+            Self::Differs => 6,
         }
     }
 }
@@ -204,6 +209,7 @@ mod tests {
             Outcome::Done.code(),
             Outcome::Partial.code(),
             Outcome::NotFound.code(),
+            Outcome::Differs.code(),
             Class::Failed.code(),
             Class::Usage.code(),
             Class::NotFound.code(),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tribunal_core::Score;
 
 use crate::exit::Failure;
@@ -21,13 +21,13 @@ use crate::show;
 const MAX_LINE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// A score and the vector that it was made of, if that is there.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stored {
     /// The score.
     #[serde(flatten)]
     pub(crate) score: Score,
     /// The features; `null` is missing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) vector: Option<Vec<Option<f32>>>,
 }
 

@@ -223,3 +223,64 @@ fn a_reader_that_closes_early_ends_it_without_an_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// Scores an entity into a file, with its vector.
+fn scored(registry: &Path, entity: &str) -> std::path::PathBuf {
+    let output = score(registry, &["--json", "--lines", "--vectors", entity], "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let path = registry.join("scored.jsonl");
+    fs::write(&path, output.stdout).unwrap();
+    path
+}
+
+fn replay(registry: &Path, entity: &str, file: &Path) -> (Option<i32>, Value) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tribunal"))
+        .args(["replay", entity, "--json", "--from", file.to_str().unwrap()])
+        .args(["--registry", registry.to_str().unwrap()])
+        .env_clear()
+        .output()
+        .unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+#[test]
+fn a_score_is_computed_again_to_the_last_bit_by_the_versions_that_made_it() {
+    let registry = registry();
+    for entity in ["a-rather-long-label.com", "2001:4860:4860::8888", "localhost"] {
+        let file = scored(registry.path(), entity);
+        let (code, report) = replay(registry.path(), entity, &file);
+        assert_eq!((code, &report["identical"]), (Some(0), &json!(true)), "{report}");
+    }
+    // Another definition in force changes nothing: the score names its own.
+    let file = scored(registry.path(), "a-rather-long-label.com");
+    fs::write(registry.path().join("ensemble/current.json"), "{}").unwrap();
+    fs::write(registry.path().join("models/first/current.json"), "{}").unwrap();
+    let (code, report) = replay(registry.path(), "a-rather-long-label.com", &file);
+    assert_eq!((code, &report["identical"]), (Some(0), &json!(true)), "{report}");
+    assert_eq!(report["models"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn what_was_changed_and_what_is_gone_are_told_apart() {
+    let (registry, entity) = (registry(), "a-rather-long-label.com");
+    let file = scored(registry.path(), entity);
+    let mut stored: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    stored["risk"] = json!(80.000001);
+    stored["verdict"] = json!("benign");
+    let changed = registry.path().join("changed.jsonl");
+    fs::write(&changed, stored.to_string()).unwrap();
+    let (code, report) = replay(registry.path(), entity, &changed);
+    let parts: Vec<&str> =
+        report["differences"].as_array().unwrap().iter().map(|d| d["part"].as_str().unwrap()).collect();
+    assert_eq!((code, parts), (Some(6), vec!["risk", "verdict"]), "{report}");
+
+    fs::remove_dir_all(registry.path().join("models/second/versions/1")).unwrap();
+    let (code, report) = replay(registry.path(), entity, &file);
+    assert_eq!(code, Some(4), "{report}");
+    let missing = report["missing"][0].as_str().unwrap();
+    assert!(missing.starts_with("second 1: ") && missing.contains("no such object"), "{missing}");
+
+    stored["schema"] = json!("sha256:00");
+    fs::write(&changed, stored.to_string()).unwrap();
+    assert_eq!(replay(registry.path(), entity, &changed).0, Some(4), "another schema");
+}

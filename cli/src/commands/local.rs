@@ -32,6 +32,7 @@ use crate::input::{Given, Input, Refused, normalise};
 use crate::output::{json_line, json_scores, thousands};
 use crate::show::explained::Explained;
 use crate::show::{self, scores::Summary};
+use crate::stored::Stored;
 use steps::Steps;
 
 /// Request id of scores that nobody stores.
@@ -116,15 +117,15 @@ impl Run<'_> {
         pool::in_order(
             workers,
             || batches.next(),
-            |batch: Vec<Item>| self.steps.score(&batch),
-            |scores: anyhow::Result<Vec<Score>>| {
+            |batch: Vec<Item>| self.steps.score_stored(&batch),
+            |scores: anyhow::Result<Vec<Stored>>| {
                 let scores = scores?;
                 done += scores.len();
                 progress.set_message(format!("{} scored", thousands(done)));
                 if self.args.lines {
                     return self.write_lines(&mut out, &scores);
                 }
-                taken.add(scores);
+                taken.add(scores.into_iter().map(|stored| stored.score).collect());
                 Ok(())
             },
         )?;
@@ -137,12 +138,12 @@ impl Run<'_> {
         Ok(report)
     }
 
-    fn write_lines(&self, out: &mut impl io::Write, scores: &[Score]) -> anyhow::Result<()> {
-        for score in scores {
-            if self.globals.json {
-                json_line(out, score)?;
-            } else {
-                show::scores::write_line(out, self.globals.screen(), score)?;
+    fn write_lines(&self, out: &mut impl io::Write, scores: &[Stored]) -> anyhow::Result<()> {
+        for stored in scores {
+            match (self.globals.json, self.args.vectors) {
+                (true, true) => json_line(out, stored)?,
+                (true, false) => json_line(out, &stored.score)?,
+                (false, _) => show::scores::write_line(out, self.globals.screen(), &stored.score)?,
             }
         }
         Ok(())

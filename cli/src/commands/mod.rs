@@ -16,6 +16,7 @@ mod list;
 mod local;
 mod model;
 mod models;
+mod replay;
 mod score;
 mod sources;
 mod start;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     Explain(explain::Args),
     /// Write scores for other tools: CSV, JSON lines, STIX 2.1, MISP.
     Export(export::Args),
+    /// Compute a stored score again, with the versions that made it, and compare bit by bit.
+    Replay(replay::Args),
     /// List the scores of a verdict, riskiest first.
     List(list::Args),
     /// Wait for entities to be scored, or follow new verdicts.
@@ -93,6 +96,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Get(args) => Box::pin(get::run(args, globals)).await,
         Command::Explain(args) => Box::pin(explain::run(args, globals)).await,
         Command::Export(args) => Box::pin(export::run(args, globals)).await,
+        Command::Replay(args) => Box::pin(replay::run(args, globals)).await,
         Command::List(args) => Box::pin(list::run(args, globals)).await,
         Command::Watch(args) => Box::pin(watch::run(args, globals)).await,
         Command::Start(args) => Box::pin(start::run(args, globals)).await,

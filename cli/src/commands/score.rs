@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// Print each score at once, in the order given, one per line; memory does not grow.
     #[arg(long, requires = "local", conflicts_with = "top")]
     pub(super) lines: bool,
+    /// With --lines and --json, print the feature vector with each score, as `tribunal replay --from` needs it.
+    #[arg(long, requires = "lines")]
+    pub(super) vectors: bool,
     /// Print how each risk comes about, as `tribunal explain` does; with --json one object per line.
     #[arg(long, requires = "local", conflicts_with = "lines")]
     pub(super) explain: bool,

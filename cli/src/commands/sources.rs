@@ -118,7 +118,7 @@ async fn declaration(file: Option<&Path>, globals: &Globals) -> anyhow::Result<D
     }
 }
 
-async fn published(registry: &Registry) -> anyhow::Result<Declaration> {
+pub(crate) async fn published(registry: &Registry) -> anyhow::Result<Declaration> {
     let Some(declared) = registry.load_sources().await? else {
         let message = format!("no sources are published in {}", registry.location());
         return Err(Failure::not_found(message)

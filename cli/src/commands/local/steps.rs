@@ -15,6 +15,7 @@ use tribunal_registry::Registry;
 use tribunal_runtime::{chain, now_ms};
 
 use crate::commands::asker::Asker;
+use crate::stored::Stored;
 
 /// Name of the batches in scores.
 const BATCH: &str = "local";
@@ -90,6 +91,11 @@ impl Steps {
 
     /// Scores a batch, one score per item.
     pub(crate) fn score(&self, items: &[Item]) -> anyhow::Result<Vec<Score>> {
+        Ok(self.score_stored(items)?.into_iter().map(|stored| stored.score).collect())
+    }
+
+    /// Scores a batch, and keeps the vectors.
+    pub(crate) fn score_stored(&self, items: &[Item]) -> anyhow::Result<Vec<Stored>> {
         let started_at = items.first().map(|item| item.requested_at.clone()).unwrap_or_default();
         let input = ExtractInput {
             input: json!({"batch": BATCH, "items": items}),
@@ -104,7 +110,10 @@ impl Steps {
         }
         let predictions = self.predictors.iter().map(|member| member.predict(&features)).collect();
         let input = EnsembleInput { features, predictions };
-        Ok(score_batch(&self.definition, &self.definition_digest, &input, &rfc3339_millis(now_ms())))
+        let scored_at = rfc3339_millis(now_ms());
+        let scores = score_batch(&self.definition, &self.definition_digest, &input, &scored_at);
+        let vectors = input.features.rows.into_iter().map(|row| Some(row.values));
+        Ok(scores.into_iter().zip(vectors).map(|(score, vector)| Stored { score, vector }).collect())
     }
 }
 
