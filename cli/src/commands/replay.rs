@@ -242,7 +242,8 @@ impl<'a> Replay<'a> {
         };
         if let Some(declared) = &declaration {
             let extended =
-                Extraction::with_features(&declared.features(), &declared.digest()).context(damaged)?;
+                Extraction::with_features(&declared.features(), &declared.digest(), &declared.runs());
+            let extended = extended.context(damaged)?;
             if extended.schema() == self.score.schema {
                 return Ok(extended);
             }

@@ -144,7 +144,7 @@ mod tests {
         computed.other_points = None;
         let told: Vec<String> = scores(&stored, &computed).iter().map(Difference::text).collect();
         assert_eq!(told.len(), 5, "{told:#?}");
-        assert_eq!(told[0], "predictors.xgboost.probability: stored 0.925, computed 0.92499995 (2 ulp)");
+        assert_eq!(told[0], "predictors.xgboost.probability: stored 0.925, computed 0.9249999 (2 ulp)");
         assert_eq!(told[1], "risk: stored 92.5, computed 92.50000000000001 (1 ulp)");
         assert!(told[2].starts_with("reasons[1]: stored {"), "{}", told[2]);
         assert_eq!(told[3], "other_points: stored 16.3, computed nothing");
