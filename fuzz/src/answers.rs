@@ -33,6 +33,7 @@ pub(crate) fn check(forest: &Forest, input: &[u8]) {
     agree(forest, &rows, &margins, "parsed");
     links(forest, &rows, most);
     contributions(forest, &rows);
+    bounds(forest, &rows, &margins);
     if forest.n_nodes() <= MAX_COMPILED_NODES {
         compiled(forest, &rows, &margins);
     }
@@ -104,6 +105,35 @@ fn contributions(forest: &Forest, rows: &[f32]) {
     match forest.contributions(&rows[..width]) {
         Ok(why) => assert_eq!((why.values.len(), why.expected.len()), (width * outputs, outputs)),
         Err(error) => assert!(matches!(error, PredictError::NoCovers | PredictError::Corrupt { .. })),
+    }
+}
+
+/// No margin is outside of its bounds, whatever its row holds where it is said to be unknown; and it is both ends where
+/// nothing is.
+fn bounds(forest: &Forest, rows: &[f32], margins: &[f64]) {
+    let (width, outputs) = (forest.n_features(), forest.n_outputs());
+    if outputs * forest.n_nodes() * forest.max_depth().max(1) > MAX_STEPS {
+        return;
+    }
+    let mut found = Vec::new();
+    for one_in in [1, 2, 5, u64::MAX] {
+        let unknown: Vec<bool> = (0..width as u64).map(|i| hash(i) % one_in == 0).collect();
+        match forest.bounds(&rows[..width], &unknown, &mut found) {
+            Ok(()) => assert_eq!(found.len(), outputs),
+            Err(error) => {
+                assert!(matches!(error, PredictError::Corrupt { .. }), "bounds: {error}");
+                return;
+            }
+        }
+        // A hostile compiled file may hold two different models.
+        for (&(low, high), &margin) in found.iter().zip(margins).filter(|_| forest.source().is_none()) {
+            assert!(
+                margin.is_nan() || low <= margin && margin <= high,
+                "{margin:e} is not in {low:e} to {high:e}"
+            );
+            let exact = unknown.contains(&true) || margin.is_nan() || same(low, margin) && same(high, margin);
+            assert!(exact, "{low:e} to {high:e} is not {margin:e}, and nothing is unknown");
+        }
     }
 }
 

@@ -157,5 +157,9 @@ fn the_deepest_path_is_explained_on_a_thread_of_usual_size() {
         forest.margins(&row, &mut margins).unwrap();
         let sum = why.expected[0] + why.values.iter().sum::<f64>();
         assert!((sum - margins[0]).abs() < 1e-9, "{sum} is {}", margins[0]);
+        // As deep, with every way open: the first leaf holds 0.0005, the last one 0.512.
+        let mut bounds = Vec::new();
+        forest.bounds(&row, &[true; DEPTH], &mut bounds).unwrap();
+        assert_eq!(bounds, [(0.0005, 0.512)]);
     }
 }
