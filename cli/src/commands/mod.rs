@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod features;
 mod get;
+mod history;
 mod lexicon;
 mod list;
 mod local;
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Export(export::Args),
     /// Compute a stored score again, with the versions that made it, and compare bit by bit.
     Replay(replay::Args),
+    /// Show every score of an entity, oldest first, and what changed.
+    History(history::Args),
     /// List the scores of a verdict, riskiest first.
     List(list::Args),
     /// Wait for entities to be scored, or follow new verdicts.
@@ -97,6 +100,7 @@ async fn run_deployed(command: Command, globals: Globals) -> anyhow::Result<Outc
         Command::Explain(args) => Box::pin(explain::run(args, globals)).await,
         Command::Export(args) => Box::pin(export::run(args, globals)).await,
         Command::Replay(args) => Box::pin(replay::run(args, globals)).await,
+        Command::History(args) => Box::pin(history::run(args, globals)).await,
         Command::List(args) => Box::pin(list::run(args, globals)).await,
         Command::Watch(args) => Box::pin(watch::run(args, globals)).await,
         Command::Start(args) => Box::pin(start::run(args, globals)).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod detail;
 pub(crate) mod explained;
+pub(crate) mod history;
 pub(crate) mod progress;
 pub(crate) mod reason;
 pub(crate) mod scores;
