@@ -28,8 +28,8 @@ DROPPED = 0.2
 L2 = 1e-3
 # Rows of a fold that weights are fitted on, evenly spread: a handful of numbers needs no more.
 FIT_ROWS = 6_000
-# Area below the best member's from which on a member is the weaker one, and its part of a voice.
-WEAKER, SMALL_VOICE = 0.03, 0.2
+# A member's voice falls with its area's distance from the best one's, to its least at this distance.
+SILENT, SMALL_VOICE = 0.01, 0.1
 # What chance moves `value` by.
 LEAST_GAIN = 0.01
 PLAIN = ("mean", "mean_odds")
@@ -131,9 +131,9 @@ def _fit_weighted(parts: list[Part], _seed: int) -> Stack:
 
 
 def _fit_odds(parts: list[Part], _seed: int) -> Stack:
-    """Mean of the log odds; a member whose area is far below the best one's has a small voice."""
+    """Mean of the log odds; a member whose area is below the best one's has a smaller voice."""
     area = np.mean([[roc_auc_score(labels, column) for column in p.T] for labels, p in parts], axis=0)
-    weights = np.where(area < area.max() - WEAKER, SMALL_VOICE, 1.0)
+    weights = np.clip(1.0 - (area.max() - area) / SILENT, SMALL_VOICE, 1.0)
     return Stack("mean_odds", {"method": "logistic", "bias": 0.0}, (weights / weights.sum()).round(4))
 
 
