@@ -80,7 +80,10 @@ class Run:
         digest.update(json.dumps(parameters.described(trainer.name), sort_keys=True).encode())
         digest.update(trainer.version.encode())
         digest.update(self.cross.intel.digest.encode() if self.cross.intel else b"")
-        code = ["addresses", "augment", "boosting", "data", "features", "lexicon", "names", "sample", "splits", "trees"]
+        code = [
+            "addresses", "augment", "boosting", "charnet", "config", "data", "features",
+            "lexicon", "names", "parameters", "sample", "splits", "trees",
+        ]  # fmt: skip
         for file in (self.tribunal.dataset, data.file_of(self.paths.data), *(Path(__file__).with_name(f"{c}.py") for c in code)):
             if file.exists():
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
