@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use clap::ValueEnum;
 use serde_json::json;
 use tribunal_core::time::rfc3339_millis;
-use tribunal_core::{Score, Verdict};
+use tribunal_core::{Kind, Score, Verdict};
 use tribunal_ensemble::index::verdict_days;
 use tribunal_runtime::now_ms;
 
@@ -28,6 +28,45 @@ pub(crate) enum Listed {
     Malicious,
     /// Between the thresholds.
     Suspicious,
+}
+
+/// Kinds of entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OfKind {
+    /// Domain names.
+    Domain,
+    /// Addresses.
+    Ip,
+}
+
+impl From<OfKind> for Kind {
+    fn from(kind: OfKind) -> Self {
+        match kind {
+            OfKind::Domain => Self::Domain,
+            OfKind::Ip => Self::Ip,
+        }
+    }
+}
+
+/// Which of the scores of the index are meant.
+struct Filter {
+    verdicts: Vec<Verdict>,
+    since: String,
+    until: String,
+    kind: Option<Kind>,
+    profile: Option<String>,
+}
+
+impl Filter {
+    fn takes(&self, score: &Score) -> bool {
+        let verdict = match &self.profile {
+            Some(name) => score.profiles.get(name).copied(),
+            None => Some(score.verdict),
+        };
+        verdict.is_some_and(|verdict| self.verdicts.contains(&verdict))
+            && self.kind.is_none_or(|kind| score.kind == kind)
+            && (self.since.as_str()..=self.until.as_str()).contains(&score.requested_at.as_str())
+    }
 }
 
 impl From<Listed> for Verdict {
@@ -57,6 +96,16 @@ pub(crate) struct Args {
     /// Asked for since: a span back from now (24h, 7d), a day (2026-11-24, UTC), or an RFC 3339 time.
     #[arg(long, default_value = "24h", value_name = "WHEN", value_parser = When::parse)]
     since: When,
+    /// Asked for until; likewise. Without it: now.
+    #[arg(long, value_name = "WHEN", value_parser = When::parse)]
+    until: Option<When>,
+    /// Domain names alone, or addresses alone.
+    #[arg(long, value_enum, value_name = "KIND")]
+    kind: Option<OfKind>,
+    /// Take the verdict that the consumer profile NAME of the ensemble definition gives. Scores that are benign by the
+    /// definition's own thresholds are not in the index, whatever a profile says.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Most scores that are listed.
     #[arg(long, default_value_t = 50, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -70,11 +119,28 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, globals: Globals) -> anyhow::Result<Outcome> {
     let now = now_ms();
     let since = args.since.millis(now);
-    let partitions = partitions(&args.verdict, since, now)?;
+    let until = args.until.map_or(now, |until| until.millis(now)).min(now);
+    if args.until.is_some() && until < since {
+        return Err(Failure::usage("--until lies before --since").into());
+    }
+    let mut wanted = if args.verdict.is_empty() { vec![Listed::Malicious] } else { args.verdict };
+    let verdicts = wanted.iter().map(|listed| (*listed).into()).collect();
+    if args.profile.is_some() {
+        // A profile may call suspicious what is malicious by the definition, and the other way round.
+        wanted = vec![Listed::Malicious, Listed::Suspicious];
+    }
+    let partitions = partitions(&wanted, since, until)?;
     let stack = Stack::connect(&globals).await?;
     let limit = args.limit as usize;
     let from = rfc3339_millis(since);
-    let found = Scores::of(&stack).partitions(partitions, limit, |score| score.requested_at >= from).await?;
+    let filter = Filter {
+        verdicts,
+        since: from.clone(),
+        until: rfc3339_millis(until),
+        kind: args.kind.map(Kind::from),
+        profile: args.profile,
+    };
+    let found = Scores::of(&stack).partitions(partitions, limit, |score| filter.takes(score)).await?;
     let scores = arrange(found, limit, args.all);
     let mut out = io::stdout().lock();
     if globals.json {
@@ -142,6 +208,27 @@ mod tests {
         let found = vec![older.clone(), newer.clone(), other.clone()];
         assert_eq!(arrange(found.clone(), 10, false), [other.clone(), newer]);
         assert_eq!(arrange(found, 2, true), [older, other]);
+    }
+
+    #[test]
+    fn a_filter_takes_what_is_asked_for() {
+        let score = example("a.com", Verdict::Suspicious, Some(60.0));
+        let filter = |verdict, kind, profile: Option<&str>| Filter {
+            verdicts: vec![verdict],
+            since: "2026-11-24T00:00:00.000Z".to_owned(),
+            until: "2026-11-24T12:00:00.000Z".to_owned(),
+            kind,
+            profile: profile.map(str::to_owned),
+        };
+        assert!(filter(Verdict::Suspicious, Some(Kind::Domain), None).takes(&score));
+        assert!(!filter(Verdict::Malicious, None, None).takes(&score));
+        assert!(!filter(Verdict::Suspicious, Some(Kind::Ip), None).takes(&score));
+        assert!(!filter(Verdict::Suspicious, None, Some("proxy")).takes(&score), "no such profile");
+        let mut judged = score;
+        judged.profiles.insert("proxy".to_owned(), Verdict::Malicious);
+        assert!(filter(Verdict::Malicious, None, Some("proxy")).takes(&judged));
+        judged.requested_at = "2026-11-24T12:00:00.001Z".to_owned();
+        assert!(!filter(Verdict::Malicious, None, Some("proxy")).takes(&judged), "too late");
     }
 
     #[test]

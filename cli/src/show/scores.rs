@@ -42,6 +42,13 @@ pub(crate) fn write(
     if screen.terminal {
         header.push("");
     }
+    let now_ms = tribunal_runtime::now_ms();
+    let left = |score: &Score| now(score, score.effective_risk(now_ms));
+    // Scores of this moment have nothing to say there.
+    let with_now = scores.iter().any(|score| left(score).is_some() || !score.is_valid(now_ms));
+    if with_now {
+        header.push("now");
+    }
     header.extend(["entity", "verdict", "agree", "models", "main reason"]);
     if with_time {
         header.push("asked for");
@@ -51,6 +58,11 @@ pub(crate) fn write(
         let mut row = vec![tint(number(risk(score)), score, screen)];
         if screen.terminal {
             row.push(tint(Cell::new(bar(score.risk)), score, screen));
+        }
+        if with_now {
+            let text = left(score).map_or_else(String::new, |left| format!("{left:.1}"));
+            let expired = if score.is_valid(now_ms) { "" } else { " expired" };
+            row.push(number(format!("{text}{expired}").trim_start()));
         }
         row.push(foreign(&score.entity));
         row.push(tint(Cell::new(verdict(score.verdict)), score, screen));
@@ -65,7 +77,7 @@ pub(crate) fn write(
     // A name that is broken over two lines cannot be copied; one of 253 characters must be.
     let longest = scores.iter().map(|score| score.entity.len()).max().unwrap_or(0);
     if longest <= MAX_UNBROKEN
-        && let Some(column) = rows.column_mut(usize::from(screen.terminal) + 1)
+        && let Some(column) = rows.column_mut(usize::from(screen.terminal) + usize::from(with_now) + 1)
     {
         column.set_constraint(ColumnConstraint::ContentWidth);
     }
