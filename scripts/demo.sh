@@ -35,7 +35,7 @@ chmod +x "$STATE/tribunal"
 scripts/deploy-local.sh "$(cat "$STATE/endpoint")" "$STATE"
 
 step 7/9 "Publishing the models, the ensemble definition and the address ranges"
-"$STATE/tribunal" publish --from models --dataset datasets/ip-ranges.bin
+"$STATE/tribunal" publish --from models --dataset datasets/ip-ranges.bin --keep-lists
 
 step 8/9 "Intelligence sources: a data set, and the databases that are installed here"
 scripts/demo-sources.sh start

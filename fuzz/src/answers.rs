@@ -117,7 +117,7 @@ fn bounds(forest: &Forest, rows: &[f32], margins: &[f64]) {
     }
     let mut found = Vec::new();
     for one_in in [1, 2, 5, u64::MAX] {
-        let unknown: Vec<bool> = (0..width as u64).map(|i| hash(i) % one_in == 0).collect();
+        let unknown: Vec<bool> = (0..width as u64).map(|i| hash(i).is_multiple_of(one_in)).collect();
         match forest.bounds(&rows[..width], &unknown, &mut found) {
             Ok(()) => assert_eq!(found.len(), outputs),
             Err(error) => {

@@ -7,7 +7,7 @@
 mod check;
 mod edit;
 mod pattern;
-mod publish;
+pub(crate) mod publish;
 mod show;
 
 use std::path::{Path, PathBuf};

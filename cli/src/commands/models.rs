@@ -11,6 +11,7 @@ use tribunal_extract::RANGES;
 use tribunal_registry::{Action, Registry, S3Access};
 
 use crate::aws::stack::Stack;
+use crate::commands::ensemble::publish::{Choice, put_back, to_be_kept};
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::output::{counted, escape, foreign, json_line, number, table, thousands, write_table};
@@ -29,7 +30,7 @@ pub(crate) struct Args {
 #[command(after_help = "\
 Versions never change: a version that is in the bucket with other bytes is an error; publish it under a new
 one.
-Functions that run already pick up a new model when they start anew.
+Functions that run already take up a new model, and a new ensemble definition, within a minute.
 
 Example:
   tribunal publish --from models --dataset datasets/ip-ranges.bin")]
@@ -43,6 +44,8 @@ pub(crate) struct PublishArgs {
     /// Replace versions that are there with other bytes: for development only.
     #[arg(long)]
     replace: bool,
+    #[command(flatten)]
+    lists: Choice,
 }
 
 /// Something published.
@@ -151,6 +154,7 @@ pub(crate) async fn publish(args: PublishArgs, globals: Globals) -> anyhow::Resu
     let dataset = args.dataset.as_deref().map(read_dataset).transpose()?;
     let stack = Stack::connect(&globals).await?;
     let target = bucket_registry(&stack).await?;
+    let kept = to_be_kept(&source, &target, args.lists).await?;
     let progress = show::progress::count(0, "objects");
     let on_progress = |step: tribunal_registry::Progress<'_>| {
         progress.set_length(step.total as u64);
@@ -166,6 +170,7 @@ pub(crate) async fn publish(args: PublishArgs, globals: Globals) -> anyhow::Resu
     };
     progress.finish_and_clear();
     let done = done.with_context(|| format!("cannot publish to {}", target.location()))?;
+    put_back(&target, kept).await?;
     let pointer = match dataset {
         Some((version, bytes)) => {
             Some(target.publish_dataset(RANGES, &version, "ip-ranges.bin", bytes).await?)

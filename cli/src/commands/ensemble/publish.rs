@@ -32,10 +32,17 @@ pub(super) struct Args {
     file: PathBuf,
     #[command(flatten)]
     place: Place,
-    /// Put the entries of the lists in force before the file's; the version gets a number of its own.
+    #[command(flatten)]
+    choice: Choice,
+}
+
+/// What becomes of entries in force that what is published does not have.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Choice {
+    /// Put the entries of the lists in force before the published ones; the version gets a number of its own.
     #[arg(long)]
     keep_lists: bool,
-    /// Let the entries in force go that the file does not have.
+    /// Let the entries in force go that are not among the published ones.
     #[arg(long, conflicts_with = "keep_lists")]
     drop_lists: bool,
 }
@@ -48,19 +55,53 @@ pub(super) async fn run(args: Args, globals: &Globals) -> anyhow::Result<Outcome
     let before = in_force(&registry).await?;
     let now_ms = tribunal_runtime::now_ms();
     let lost = before.as_ref().map_or_else(Vec::new, |before| lost(before, &definition, now_ms));
-    if !lost.is_empty() && !args.keep_lists && !args.drop_lists {
-        return Err(refuse_to_lose(&lost).into());
-    }
+    let kept = args.choice.keep(lost)?;
     let etag = before.as_ref().and_then(|before| before.etag.as_deref());
-    let kept = if args.keep_lists { lost.len() } else { 0 };
-    let pointer = if kept > 0 {
-        definition.lists.splice(0..0, lost);
+    let pointer = if !kept.is_empty() {
+        definition.lists.splice(0..0, kept.iter().cloned());
         publish_edited(&registry, &mut definition, etag).await?
     } else {
         let published = registry.publish_ensemble(&definition.version, bytes.into(), etag).await;
         published.map_err(explain)?
     };
-    report(&registry, &pointer, before.as_ref(), kept, globals)
+    report(&registry, &pointer, before.as_ref(), kept.len(), globals)
+}
+
+impl Choice {
+    /// Of entries that would be lost those to be kept.
+    fn keep(self, lost: Vec<ListEntry>) -> Result<Vec<ListEntry>, Failure> {
+        match lost.is_empty() || self.drop_lists {
+            true => Ok(Vec::new()),
+            false if self.keep_lists => Ok(lost),
+            false => Err(refuse_to_lose(&lost)),
+        }
+    }
+}
+
+/// Entries in force in `target` that are to be put back once `source` is published there whole.
+///
+/// # Errors
+/// When there are some, and nobody said what becomes of them.
+pub(crate) async fn to_be_kept(
+    source: &Registry,
+    target: &Registry,
+    choice: Choice,
+) -> anyhow::Result<Vec<ListEntry>> {
+    // What cannot be read here is of an older release, which had no lists, or fails when it is published.
+    let (Ok(Some(before)), Ok(Some(next))) = (in_force(target).await, in_force(source).await) else {
+        return Ok(Vec::new());
+    };
+    Ok(choice.keep(lost(&before, &next.definition, tribunal_runtime::now_ms()))?)
+}
+
+/// Puts entries before those of the definition in force, as a version of its own.
+pub(crate) async fn put_back(registry: &Registry, kept: Vec<ListEntry>) -> anyhow::Result<()> {
+    if let (false, Some(InForce { mut definition, etag, .. })) = (kept.is_empty(), in_force(registry).await?)
+    {
+        definition.lists.splice(0..0, kept);
+        publish_edited(registry, &mut definition, etag.as_deref()).await?;
+    }
+    Ok(())
 }
 
 /// Entries in force that a definition has no entry for, but for those that have expired.
@@ -74,11 +115,11 @@ fn refuse_to_lose(lost: &[ListEntry]) -> Failure {
     let named: Vec<&str> = lost.iter().take(NAMED).map(|entry| entry.pattern.as_str()).collect();
     let more = if lost.len() > NAMED { ", ..." } else { "" };
     let message = format!(
-        "the file lacks {} of the lists in force: {}{more}",
+        "what is to be published lacks {} of the lists in force: {}{more}",
         counted(lost.len(), "entry", "entries"),
         named.join(", ")
     );
-    Failure::usage(message).hint("--keep-lists puts them before the file's, --drop-lists lets them go")
+    Failure::usage(message).hint("--keep-lists puts them before the others, --drop-lists lets them go")
 }
 
 fn report(
@@ -161,5 +202,34 @@ mod tests {
         assert_eq!(next("1-lists.18446744073709551615"), "1-lists.18446744073709551615-lists.1");
         assert!(next(&"v".repeat(64)).len() <= 64);
         assert!(next(&format!("{}-lists.999999999", "v".repeat(37))).len() <= 64);
+    }
+
+    /// A registry in a folder of its own with the definition of `version` in force.
+    async fn registry(version: &str, lists: serde_json::Value) -> (tempfile::TempDir, Registry) {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::open(folder.path().to_str().unwrap()).unwrap();
+        let thresholds = json!({"suspicious": 50.0, "malicious": 80.0});
+        let definition = json!({"version": version, "lists": lists, "created": "2026-11-01T00:00:00Z",
+            "members": [{"model": "trees", "weight": {"domain": 1.0, "ip": 1.0}}],
+            "quorum": {"domain": 1, "ip": 1}, "thresholds": {"domain": thresholds, "ip": thresholds}});
+        registry.publish_ensemble(version, definition.to_string().into(), None).await.unwrap();
+        (folder, registry)
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_published_whole_loses_no_entry_unasked() {
+        let entry = |pattern: &str| json!({"match": pattern, "action": "deny", "reason": "seen"});
+        let (_folder, target) = registry("1-lists.1", json!([entry("a.com"), entry("b.com")])).await;
+        let (_other, source) = registry("2", json!([entry("b.com"), entry("c.com")])).await;
+        let choice = |keep_lists, drop_lists| Choice { keep_lists, drop_lists };
+        let error = to_be_kept(&source, &target, choice(false, false)).await.unwrap_err().to_string();
+        assert!(error.contains("lacks 1 entry of the lists in force: a.com"), "{error}");
+        assert!(to_be_kept(&source, &target, choice(false, true)).await.unwrap().is_empty());
+        let kept = to_be_kept(&source, &target, choice(true, false)).await.unwrap();
+        target.publish_from(&source, |_| {}).await.unwrap();
+        put_back(&target, kept).await.unwrap();
+        let now = in_force(&target).await.unwrap().unwrap().definition;
+        let patterns: Vec<&str> = now.lists.iter().map(|entry| entry.pattern.as_str()).collect();
+        assert_eq!((now.version.as_str(), patterns), ("2-lists.1", vec!["a.com", "b.com", "c.com"]));
     }
 }
