@@ -6,6 +6,7 @@
 //! {%}  the value times 100, as a percentage
 //! {^}  10 to the value, minus 1: of a feature that is log10 of 1 + a count
 //! {e}  e to the value, minus 1: of a feature that is ln(1 + a count), as the transform `log1p` makes it
+//! (s)  an `s`, unless the number is written as 1
 //! ```
 //! A text may hold any printable character but braces outside these. Templates come from users, too: rendering
 //! takes any text and any number, does not fail, and gives at most [`MAX_SENTENCE_BYTES`].
@@ -67,11 +68,23 @@ pub fn check(template: &str) -> Result<(), PhraseError> {
 pub fn render(template: &str, value: f32) -> String {
     let (some, zero) = template.split_once('|').map_or((template, None), |(some, zero)| (some, Some(zero)));
     let text = if value == 0.0 { zero.unwrap_or(some) } else { some };
-    let sentence = text
-        .replace("{}", &number(value))
-        .replace("{%}", &format!("{} %", number(round(f64::from(value) * 100.0) as f32)))
-        .replace("{^}", &count(value, 10.0))
-        .replace("{e}", &count(value, std::f64::consts::E));
+    let mut sentence = text.to_owned();
+    let percent = || format!("{} %", number(round(f64::from(value) * 100.0) as f32));
+    let forms: [(&str, &dyn Fn() -> String); 4] = [
+        ("{}", &|| number(value)),
+        ("{%}", &percent),
+        ("{^}", &|| count(value, 10.0)),
+        ("{e}", &|| count(value, std::f64::consts::E)),
+    ];
+    let mut one = false;
+    for (place, form) in forms {
+        if sentence.contains(place) {
+            let written = form();
+            one |= written == "1";
+            sentence = sentence.replace(place, &written);
+        }
+    }
+    let sentence = sentence.replace("(s)", if one { "" } else { "s" });
     cut(sentence)
 }
 
@@ -117,12 +130,15 @@ mod tests {
             ("{} hyphens|no hyphens", 3.0, "3 hyphens"),
             ("{} hyphens|no hyphens", 0.0, "no hyphens"),
             ("{} hyphens", -0.0, "0 hyphens"),
+            ("{} hyphen(s)", 1.0, "1 hyphen"),
+            ("{} hyphen(s)", 2.0, "2 hyphens"),
             ("{%} of it", 0.8339, "83 % of it"),
             ("{%} of it", 0.004, "0.4 % of it"),
             ("{%} of it", 1.0, "100 % of it"),
             ("{^} names", 3.0, "999 names"),
             ("{^} names", 400.0, "400 names"),
-            ("{e} feeds", 4.0_f32.ln(), "3 feeds"),
+            ("{e} feed(s)", 4.0_f32.ln(), "3 feeds"),
+            ("{e} feed(s)", 2.0_f32.ln(), "1 feed"),
             ("log-likelihood {}", -4.129, "log-likelihood -4.13"),
             ("{}", f32::INFINITY, "inf"),
         ] {

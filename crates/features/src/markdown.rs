@@ -10,7 +10,7 @@ const HEAD: &str = "# Features\n\n\
     missing, and a missing value is `NaN` in memory and `null` in JSON. *Label* is the label that was\n\
     registered (`example` in `shop.example.co.uk`), *subdomain* is what stands before it without a\n\
     leading `www.`. *Says* is what an analyst reads where the feature moved a score: `{}` is the value, `{%}` the\n\
-    value as a percentage, `{^}` the count of which it is the logarithm, and what follows a `/` stands for 0.\n";
+    value as a percentage, `{^}` the count of which it is the logarithm, `(s)` an s unless it is 1, and what follows a `/` stands for 0.\n";
 
 /// The page.
 pub fn markdown(schema: &FeatureSchema) -> String {

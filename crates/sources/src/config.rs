@@ -232,8 +232,8 @@ pub struct FeatureConfig {
     #[serde(default)]
     pub meaning: String,
     /// Sentence for an analyst where it moved a score: `{}` is the value, `{%}` the value as a percentage, `{e}` and
-    /// `{^}` the count behind `ln(1 + n)` and `log10(1 + n)`; a second text after `|` stands for 0. By default the
-    /// meaning and the value.
+    /// `{^}` the count behind `ln(1 + n)` and `log10(1 + n)`, `(s)` an s unless it is 1; a second text after `|` stands
+    /// for 0. By default the meaning and the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub says: Option<String>,
     /// Kinds of entity that it is made for; those of the source if not given.
