@@ -12,6 +12,7 @@ mod commands;
 mod exit;
 mod globals;
 mod input;
+mod marking;
 mod matrix;
 mod output;
 mod show;

@@ -6,12 +6,12 @@ use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde_json::json;
 use tribunal_core::time::rfc3339_millis;
 use tribunal_runtime::now_ms;
+use tribunal_sources::config::Tlp;
 
 use super::wait::{self, Wanted};
 use crate::aws::queue::{Queue, Sent};
@@ -20,6 +20,7 @@ use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
 use crate::input::{Given, Input, InputArgs, Refused, normalise};
+use crate::marking;
 use crate::output::{counted, json_line, json_scores};
 use crate::show;
 use pack::{Batch, Packer};
@@ -28,34 +29,6 @@ use pack::{Batch, Packer};
 const CONCURRENCY: usize = 8;
 /// Most entities that `--wait` waits for: each is asked for by itself.
 const MAX_WAITED: usize = 2_000;
-
-/// Traffic light protocol, version 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Tlp {
-    /// No limit on disclosure.
-    Clear,
-    /// Within the community.
-    Green,
-    /// Within the organisation and its clients.
-    Amber,
-    /// Within the organisation.
-    #[value(name = "amber+strict")]
-    AmberStrict,
-    /// For the recipients only.
-    Red,
-}
-
-impl Tlp {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Clear => "clear",
-            Self::Green => "green",
-            Self::Amber => "amber",
-            Self::AmberStrict => "amber+strict",
-            Self::Red => "red",
-        }
-    }
-}
 
 /// Arguments of `enqueue`.
 #[derive(Debug, clap::Args)]
@@ -75,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_parser = source)]
     source: Option<String>,
     /// Traffic light protocol marking; kept with the score.
-    #[arg(long, value_enum, value_name = "MARKING")]
+    #[arg(long, value_name = "MARKING", value_parser = marking::parser())]
     tlp: Option<Tlp>,
     /// Send texts as they are, without checking here that they are entities.
     #[arg(long, conflicts_with = "wait")]

@@ -22,12 +22,14 @@ use tribunal_core::time::{parse_rfc3339, rfc3339_millis};
 use tribunal_core::{Score, Verdict};
 use tribunal_ensemble::index::{is_indexed, verdict_days};
 use tribunal_runtime::now_ms;
+use tribunal_sources::config::Tlp;
 use uuid::Uuid;
 
 use crate::aws::scores::Scores;
 use crate::aws::stack::Stack;
 use crate::exit::{Failure, Outcome};
 use crate::globals::Globals;
+use crate::marking;
 use crate::output::{counted, json_line, shown};
 use crate::show;
 use crate::stored::StoredScores;
@@ -74,44 +76,6 @@ impl From<Chosen> for Verdict {
     }
 }
 
-/// Traffic light protocol markings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(super) enum Tlp {
-    /// No limit.
-    Clear,
-    /// The community.
-    Green,
-    /// The organisation and its clients.
-    Amber,
-    /// The organisation alone.
-    #[value(name = "amber+strict")]
-    AmberStrict,
-    /// Named persons.
-    Red,
-}
-
-impl Tlp {
-    /// As written in tags.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Clear => "clear",
-            Self::Green => "green",
-            Self::Amber => "amber",
-            Self::AmberStrict => "amber+strict",
-            Self::Red => "red",
-        }
-    }
-
-    /// The marking of a score; one that is not known is the strictest.
-    fn of(score: &Score, otherwise: Option<Self>) -> Option<Self> {
-        match score.tlp.as_deref() {
-            None => otherwise,
-            Some("white") => Some(Self::Clear),
-            Some(text) => Some(Self::from_str(text, true).unwrap_or(Self::Red)),
-        }
-    }
-}
-
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -140,7 +104,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Marking of entities that have none of their own (STIX, MISP).
-    #[arg(long, value_enum, value_name = "TLP")]
+    #[arg(long, value_name = "TLP", value_parser = marking::parser())]
     tlp: Option<Tlp>,
     /// Name of the producer (STIX, MISP).
     #[arg(long, default_value = "Tribunal", value_name = "NAME", value_parser = name)]
@@ -169,7 +133,7 @@ pub(super) struct About {
 impl About {
     /// The marking of a score.
     pub(super) fn marking(&self, score: &Score) -> Option<Tlp> {
-        Tlp::of(score, self.tlp)
+        marking::of(score, self.tlp)
     }
 }
 

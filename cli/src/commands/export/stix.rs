@@ -23,7 +23,9 @@ use tribunal_core::time::{parse_rfc3339, rfc3339_millis};
 use tribunal_core::{Kind, Score, Verdict};
 use uuid::Uuid;
 
-use super::{About, Tlp, summary, time_of, uuid_of};
+use tribunal_sources::config::Tlp;
+
+use super::{About, summary, time_of, uuid_of};
 
 /// The identity never changes, so its time is one moment for ever.
 const IDENTITY_CREATED: &str = "2026-01-01T00:00:00.000Z";

@@ -95,8 +95,8 @@ fn a_time_that_is_none_is_an_error_and_not_another_time() {
 
 #[test]
 fn a_marking_that_is_not_known_is_the_strictest() {
-    assert_eq!(Tlp::of(&examples()[4], Some(Tlp::Clear)), Some(Tlp::Red));
-    assert_eq!(Tlp::of(&examples()[0], Some(Tlp::Clear)), Some(Tlp::Clear));
+    assert_eq!(marking::of(&examples()[4], Some(Tlp::Clear)), Some(Tlp::Red));
+    assert_eq!(marking::of(&examples()[0], Some(Tlp::Clear)), Some(Tlp::Clear));
 }
 
 #[test]
