@@ -6,10 +6,12 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::json;
 use tribunal_core::ensemble::{EnsembleDefinition, ListEntry};
 use tribunal_registry::{Pointer, Registry, RegistryError};
+use tribunal_runtime::chain;
 
 use super::{InForce, Place, check, explain, in_force, parse, read};
 use crate::exit::{Failure, Outcome};
@@ -87,15 +89,50 @@ pub(crate) async fn to_be_kept(
     target: &Registry,
     choice: Choice,
 ) -> anyhow::Result<Vec<ListEntry>> {
-    // What cannot be read here is of an older release, which had no lists, or fails when it is published.
-    let (Ok(Some(before)), Ok(Some(next))) = (in_force(target).await, in_force(source).await) else {
+    if choice.drop_lists {
         return Ok(Vec::new());
-    };
+    }
+    let Some(before) = in_force_here(target).await? else { return Ok(Vec::new()) };
+    let Some(next) = in_force(source).await? else { return Ok(Vec::new()) };
     Ok(choice.keep(lost(&before, &next.definition, tribunal_runtime::now_ms()))?)
 }
 
+/// What is in force; `None` also where it is of a release that had no lists, and so has none to lose. Whatever else
+/// keeps it from being read is an error: there may be entries in it.
+async fn in_force_here(registry: &Registry) -> anyhow::Result<Option<InForce>> {
+    let published = match registry.load_ensemble().await {
+        Ok(published) => published,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => {
+            let message = format!("cannot see which entries of the lists are in force: {}", chain(&error));
+            return Err(Failure::failed(message).hint("--drop-lists publishes without them").into());
+        }
+    };
+    let lists =
+        serde_json::from_slice::<serde_json::Value>(&published.bytes).ok().map(|d| d["lists"].clone());
+    match lists {
+        Some(serde_json::Value::Array(entries)) if !entries.is_empty() => in_force(registry).await,
+        Some(_) => Ok(None),
+        None => Err(Failure::failed(format!("{} is not JSON", published.object)).into()),
+    }
+}
+
 /// Puts entries before those of the definition in force, as a version of its own.
+///
+/// # Errors
+/// When that fails; it says which entries are not in force now.
 pub(crate) async fn put_back(registry: &Registry, kept: Vec<ListEntry>) -> anyhow::Result<()> {
+    let named: Vec<String> = kept.iter().map(|entry| entry.pattern.clone()).collect();
+    put_before(registry, kept).await.with_context(|| {
+        format!(
+            "published, but {} of the lists could not be put back: {}",
+            named.len(),
+            escape(&named.join(", "))
+        )
+    })
+}
+
+async fn put_before(registry: &Registry, kept: Vec<ListEntry>) -> anyhow::Result<()> {
     if let (false, Some(InForce { mut definition, etag, .. })) = (kept.is_empty(), in_force(registry).await?)
     {
         definition.lists.splice(0..0, kept);
@@ -231,5 +268,17 @@ mod tests {
         let now = in_force(&target).await.unwrap().unwrap().definition;
         let patterns: Vec<&str> = now.lists.iter().map(|entry| entry.pattern.as_str()).collect();
         assert_eq!((now.version.as_str(), patterns), ("2-lists.1", vec!["a.com", "b.com", "c.com"]));
+    }
+
+    #[tokio::test]
+    async fn entries_that_cannot_be_read_are_not_taken_for_none() {
+        let (folder, target) = registry("1", json!([])).await;
+        let (_other, source) = registry("2", json!([])).await;
+        let choice = |drop_lists: bool| Choice { keep_lists: !drop_lists, drop_lists };
+        assert!(to_be_kept(&source, &target, choice(false)).await.unwrap().is_empty());
+        std::fs::write(folder.path().join("ensemble/versions/1.json"), "{").unwrap();
+        let error = to_be_kept(&source, &target, choice(false)).await.unwrap_err().to_string();
+        assert!(error.contains("cannot see which entries"), "{error}");
+        assert!(to_be_kept(&source, &target, choice(true)).await.unwrap().is_empty());
     }
 }
