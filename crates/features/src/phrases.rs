@@ -246,14 +246,15 @@ pub fn template(feature: &str) -> Option<&'static str> {
 
 /// What `value` of `feature` says; `declared` is the template of a feature that a source declares, if it is one.
 pub fn sentence(feature: &str, declared: Option<&str>, value: Option<f32>) -> String {
-    let (built_in, words) = (template(feature), feature.replace('_', " "));
+    let built_in = template(feature);
+    let words = || feature.replace('_', " ");
     match (declared.filter(|text| !text.is_empty()).or(built_in), value) {
         (Some(template), Some(value)) => phrase::render(template, value),
-        (None, Some(value)) => format!("{words} is {}", phrase::number(value)),
+        (None, Some(value)) => format!("{} is {}", words(), phrase::number(value)),
         (_, None) => MISSING
             .iter()
             .find(|(start, _)| built_in.is_some() && feature.starts_with(start))
-            .map_or_else(|| format!("{words} is not known"), |(_, text)| (*text).to_owned()),
+            .map_or_else(|| format!("{} is not known", words()), |(_, text)| (*text).to_owned()),
     }
 }
 
